@@ -1,0 +1,1 @@
+"""What follows from a formula: its derivatives, its simplest form, its exact values."""

@@ -1,0 +1,122 @@
+"""An activation of the catalogue: its formula, called the way ``torch.nn.functional`` calls it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+
+from gradsmith import catalogue
+from gradsmith.activation import Activation
+from gradsmith.catalogue.documentation import document
+from gradsmith.catalogue.signatures import (
+    INPLACE,
+    INPUT,
+    OUT,
+    Arguments,
+    function_signature,
+    input_names,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from gradsmith.catalogue.record import Entry
+
+
+class NamedActivation(Activation):
+    """What ``gradsmith.<name>`` is: an :class:`Activation` with PyTorch's signature.
+
+    Where PyTorch's arguments are not the formula's own, both are understood: ``glu(input, dim=1)``
+    and ``glu(a, b)``, ``rrelu(input, training=True)`` and ``rrelu(input, slope=0.25)``.
+
+    ``inplace=True`` overwrites the input and returns it. Autograd and its errors are then as with
+    PyTorch's own; only that a copy of the input is kept for the backward pass, so that memory is
+    saved where no gradient is needed.
+    """
+
+    entry: Entry
+    arguments: Arguments
+    choices: Mapping[str, NamedActivation]
+
+    def __init__(self, entry: Entry) -> None:
+        super().__init__(catalogue.formula_of(entry.name))
+        signature = function_signature(entry)
+        self.__dict__.update(
+            entry=entry,
+            arguments=Arguments(entry.name, signature),
+            choices={entry.name: self, **{n: catalogue.named(n) for n in entry.variants}},
+            doc=entry.summary,
+            __signature__=signature,
+        )
+
+    def __call__(self, *args: Any, out: Tensor | None = None, **kwargs: Any) -> Tensor:
+        """Apply it; ``inspect.signature`` and the docstring of the object say to what.
+
+        Raises:
+            TypeError: an argument is missing, unknown, given twice, or of a kind not accepted.
+            ValueError: an argument has a value for which the function is not defined.
+        """
+        if self._in_own_terms(args, kwargs):
+            return super().__call__(*args, out=out, **kwargs)
+        bound = self.arguments.bind(args, kwargs)
+        self.entry.check(bound)
+        if not bound.pop(INPLACE, False):
+            return self._apply(bound, out)
+        if out is not None:
+            raise TypeError(f"{self.entry.name} takes {INPLACE}=True or {OUT}, not both")
+        return self._overwrite(bound)
+
+    def _in_own_terms(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether a call names what only the formula has, or gives all of its several tensors."""
+        theirs, own = self.arguments.names, self.formula.arguments
+        if any(name in own and name not in theirs for name in kwargs):
+            return True
+        inputs = len(self.inputs)
+        return 1 < inputs <= len(args) and not any(isinstance(a, int) for a in args[:inputs])
+
+    def _apply(self, bound: dict[str, Any], out: Tensor | None) -> Tensor:
+        if self.entry.convention is None:
+            inputs = [bound.pop(name) for name in input_names(self.entry)]
+            return super().__call__(*inputs, out=out, **bound)
+        if not hasattr(type(bound[INPUT]), "__torch_function__"):
+            kind = type(bound[INPUT]).__name__
+            raise TypeError(f"{self._usage()}: {INPUT} must be a torch.Tensor, got {kind}")
+        use = self.entry.convention(**bound)
+        chosen = self.choices[use.name]
+        return Activation.__call__(chosen, *use.inputs, out=out, **use.parameters)
+
+    def _overwrite(self, bound: dict[str, Any]) -> Tensor:
+        input = bound[INPUT]
+        # A backward pass may need the input, which is about to be overwritten.
+        tracked = any(isinstance(value, Tensor) and value.requires_grad for value in bound.values())
+        kept = input.clone() if tracked and torch.is_grad_enabled() else input
+        result = self._apply(bound | {INPUT: kept}, None)
+        if result.shape != input.shape or result.dtype != input.dtype:
+            raise TypeError(
+                f"{INPLACE}=True needs a result like the input, which is {tuple(input.shape)} "
+                f"{input.dtype}; it would be {tuple(result.shape)} {result.dtype}"
+            )
+        return cast(Tensor, input.copy_(result))
+
+    def __reduce__(self) -> tuple[Callable[[str], NamedActivation], tuple[str]]:
+        return catalogue.named, (self.entry.name,)
+
+
+class _Documentation:
+    """The docstring of the class for the class, and of the entry for what is made of one.
+
+    Composed when it is asked for, since it says where the kinks are, which is to be found out.
+    """
+
+    def __init__(self, of_class: str | None) -> None:
+        self.of_class = of_class
+
+    def __get__(self, instance: NamedActivation | None, owner: type) -> str | None:
+        if instance is None:
+            return self.of_class
+        return document(instance.entry, instance.__signature__, instance.formula)
+
+
+NamedActivation.__doc__ = _Documentation(NamedActivation.__doc__)  # type: ignore[assignment]

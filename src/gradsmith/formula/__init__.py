@@ -1,0 +1,1 @@
+"""What the user wrote: expressions, the vocabulary, text and functions to formulas."""

@@ -1,0 +1,175 @@
+"""A stable expression evaluated with NumPy: slow, plain, and only for judging.
+
+The rewriting is judged by what an ordinary evaluation of its result gives; no backend is
+needed for that, and none is below this layer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradsmith.calculus.exact import Evaluator
+from gradsmith.formula.expression import Call, Expr, Function, Number, Symbol, walk
+from gradsmith.formula.vocabulary import (
+    ADD,
+    AND,
+    DIV,
+    EQ,
+    GE,
+    GT,
+    LE,
+    LT,
+    MUL,
+    NE,
+    NEG,
+    NOT,
+    OR,
+    POW,
+    SUB,
+    abs_,
+    asinh,
+    atan,
+    cos,
+    cosh,
+    e,
+    erf,
+    erfc,
+    erfcx,
+    exp,
+    expand_definition,
+    expm1,
+    log,
+    log1p,
+    maximum,
+    minimum,
+    pi,
+    product_error,
+    sign,
+    sin,
+    sinh,
+    sqrt,
+    sum_error,
+    tan,
+    tanh,
+    where,
+)
+
+Array = NDArray[Any]
+
+
+def _elementwise(function: Callable[[float], float]) -> Callable[[Array], Array]:
+    def apply(x: Array) -> Array:
+        values = np.asarray(x)
+        flat = [function(v) if not math.isnan(v) else v for v in values.ravel().tolist()]
+        return np.array(flat, dtype=values.dtype).reshape(values.shape)
+
+    return apply
+
+
+def _erfcx(x: float) -> float:
+    if math.isinf(x):
+        return 0.0 if x > 0 else math.inf
+    return float(Evaluator(erfcx(Symbol("x")), ("x",))(x).mid())
+
+
+def _split(x: Array) -> tuple[Array, Array]:
+    # Veltkamp's splitting into two halves of 26 bits.
+    scaled = 134217729.0 * x
+    high = scaled - (scaled - x)
+    return high, x - high
+
+
+def _product_error(a: Array, b: Array) -> Array:
+    product = a * b
+    if np.result_type(a, b) == np.float32:  # float64 holds the exact product
+        exact = np.asarray(a, dtype=np.float64) * np.asarray(b, dtype=np.float64)
+        error = (exact - product).astype(np.float32)
+        return np.where(np.isfinite(error), error, np.float32(0))
+    (ah, al), (bh, bl) = _split(np.asarray(a)), _split(np.asarray(b))
+    error = al * bl - (((product - ah * bh) - al * bh) - ah * bl)
+    return np.where(np.isfinite(error), error, 0.0)
+
+
+def _sum_error(a: Array, b: Array) -> Array:
+    total = a + b
+    part = total - a
+    error = (a - (total - part)) + (b - part)
+    return np.where(np.isfinite(error), error, 0.0)
+
+
+_NUMPY: dict[Function, Callable[..., Any]] = {
+    ADD: np.add,
+    SUB: np.subtract,
+    MUL: np.multiply,
+    DIV: np.divide,
+    NEG: np.negative,
+    POW: np.power,
+    LT: np.less,
+    LE: np.less_equal,
+    GT: np.greater,
+    GE: np.greater_equal,
+    EQ: np.equal,
+    NE: np.not_equal,
+    AND: np.logical_and,
+    OR: np.logical_or,
+    NOT: np.logical_not,
+    where: np.where,
+    pi: lambda: math.pi,
+    e: lambda: math.e,
+    exp: np.exp,
+    expm1: np.expm1,
+    log: np.log,
+    log1p: np.log1p,
+    sqrt: np.sqrt,
+    sin: np.sin,
+    cos: np.cos,
+    tan: np.tan,
+    atan: np.arctan,
+    sinh: np.sinh,
+    cosh: np.cosh,
+    tanh: np.tanh,
+    asinh: np.arcsinh,
+    erf: _elementwise(math.erf),
+    erfc: _elementwise(math.erfc),
+    erfcx: _elementwise(_erfcx),
+    abs_: np.abs,
+    sign: np.sign,
+    maximum: np.maximum,
+    minimum: np.minimum,
+    product_error: _product_error,
+    sum_error: _sum_error,
+}
+
+
+def interpret(
+    root: Expr, values: Mapping[str, Array], compute: Literal["float64", "float32"] = "float64"
+) -> Array:
+    """``root`` at arrays of values in one precision, with IEEE's infinities and NaNs."""
+    dtype = np.dtype(compute)
+    memory: dict[Expr, Any] = {}
+
+    def visit(node: Expr) -> Any:
+        if node not in memory:
+            if isinstance(node, Number):
+                memory[node] = float(node.value)
+            elif isinstance(node, Symbol):
+                memory[node] = np.asarray(values[node.name], dtype=dtype)
+            else:
+                assert isinstance(node, Call)
+                rule = _NUMPY.get(node.function)
+                if rule is None:
+                    memory[node] = visit(expand_definition(node))
+                else:
+                    memory[node] = rule(*[visit(arg) for arg in node.args])
+        return memory[node]
+
+    with np.errstate(all="ignore"):
+        for node in walk(root):  # in order, so that the recursion stays shallow
+            visit(node)
+        shape = np.broadcast_shapes(*(np.shape(v) for v in values.values()))
+        return np.broadcast_to(np.asarray(visit(root), dtype=dtype), shape)

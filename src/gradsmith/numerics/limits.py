@@ -1,0 +1,128 @@
+"""The value at infinity, and how to reach it.
+
+x·e^(−x²) at infinity is inf·0. From some point on its value in float64 *is* its limit, 0; held at
+that point, the input never gets to where the pieces overflow, and infinity gives the limit. An
+infinite limit that the pieces turn into NaN, as x²/(1 + |x|) does, is written out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from gradsmith.calculus.exact import Evaluator
+from gradsmith.formula.expression import Expr, Number, Symbol, substitute
+from gradsmith.formula.vocabulary import maximum, minimum, where
+from gradsmith.numerics.interpret import interpret
+from gradsmith.numerics.target import FLOAT64, Target
+
+_FAR = (1e4, 1e20, 1e37, 1e100, 1e160, 1e200, 1e300, math.inf)
+_EDGES = (3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 16, 20, 30, 60, 70, 120, 300, 600)  # powers of two
+_BEYOND = (1.0, 1.3, 1.9, 4.1, 16.0, 2.0**10, 2.0**20)
+
+
+class Limits:
+    """The limits of a formula of one input; one of several inputs has none here.
+
+    Args:
+        root: the formula.
+        arguments: its inputs and parameters.
+        defaults: the parameters' values.
+        target: the format of the input and the result.
+    """
+
+    def __init__(
+        self,
+        root: Expr,
+        arguments: Sequence[str],
+        defaults: Mapping[str, float],
+        target: Target = FLOAT64,
+    ) -> None:
+        inputs = [name for name in arguments if name not in defaults]
+        self._x = Symbol(inputs[0]) if len(inputs) == 1 else None
+        self._at = arguments.index(inputs[0]) if inputs else 0
+        self._defaults = defaults
+        self._others = {i: defaults[name] for i, name in enumerate(arguments) if name in defaults}
+        self._exact = Evaluator(root, arguments)
+        self._target = target
+        self._top = math.frexp(target.largest)[1] - 1  # the largest power of two of the format
+
+    @cached_property
+    def values(self) -> dict[int, float]:
+        """The limit for each sign of infinity where there is one."""
+        if self._x is None:
+            return {}
+        found = {sign: self._exact.limit(self._others, self._at, sign) for sign in (1, -1)}
+        return {sign: value for sign, value in found.items() if not math.isnan(value)}
+
+    def reached_by(self, expression: Expr) -> bool:
+        """Whether ``expression`` gives the limits at infinity, and no NaN on the way."""
+        return all(self._reached(expression, sign) for sign in self.values)
+
+    def _reached(self, expression: Expr, sign: int) -> bool:
+        assert self._x is not None
+        far = np.array([sign * v for v in _FAR if v <= self._target.largest or math.isinf(v)])
+        values = {self._x.name: far}
+        values |= {name: np.full(far.shape, v) for name, v in self._defaults.items()}
+        computed = interpret(expression, values, self._target.compute)
+        at_infinity, on_the_way = computed[-1], computed[:-1]
+        reached = self._rounded(at_infinity) == self._rounded(self.values[sign])
+        return reached and not np.isnan(on_the_way).any()
+
+    def _rounded(self, value: float) -> float:
+        return float(self._target.rounded(np.array([value], dtype=np.float64))[0])
+
+    @cached_property
+    def _edges(self) -> dict[int, int]:
+        """For each sign the first power of two from which on the value is its limit.
+
+        Where x·σ(βx) settles depends on β; with parameters only infinity itself is held.
+        """
+        edges = {}
+        candidates = (self._top,) if self._others else (*_EDGES, self._top)
+        for sign, limit in self.values.items():
+            if math.isinf(limit):
+                continue
+            for exponent in candidates:
+                if exponent <= self._top and self._stays(sign * 2.0**exponent, limit):
+                    edges[sign] = sign * 2**exponent
+                    break
+        return edges
+
+    def _stays(self, edge: float, limit: float) -> bool:
+        point: list[float] = [self._others.get(i, 0.0) for i in range(len(self._others) + 1)]
+        farthest = 2.0**self._top
+        for factor in _BEYOND:
+            point[self._at] = max(-farthest, min(farthest, edge * factor))
+            value = float(self._exact(*point).mid())
+            if self._rounded(value) != self._rounded(limit):
+                return False
+        return True
+
+    def held(self, expression: Expr) -> Expr:
+        """``expression`` of the input held where the value has reached its limit."""
+        if self._x is None:
+            return expression
+        missed = [sign for sign in self.values if not self._reached(expression, sign)]
+        x: Expr = self._x
+        if 1 in missed and 1 in self._edges:
+            x = minimum(x, Number(self._edges[1]))
+        if -1 in missed and -1 in self._edges:
+            x = maximum(x, Number(self._edges[-1]))
+        if x is not self._x:
+            expression = substitute(expression, {self._x: x})
+        for sign in missed:
+            if math.isinf(self.values[sign]):
+                expression = self._at_infinity(expression, sign)
+        return expression
+
+    def _at_infinity(self, expression: Expr, sign: int) -> Expr:
+        """Infinity gives infinity: the input itself, or its negative."""
+        x = self._x
+        assert x is not None
+        largest = Number(int(self._target.largest))
+        beyond = x > largest if sign > 0 else x < -largest
+        return where(beyond, x if sign * self.values[sign] > 0 else -x, expression)

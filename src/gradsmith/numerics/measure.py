@@ -1,0 +1,139 @@
+"""How far a computed value is from the exact one, in units in the last place (ULP)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradsmith.calculus.exact import NEGLIGIBLE, Evaluator, isnan_ball
+from gradsmith.formula.expression import Call, Expr, Number, walk
+from gradsmith.formula.vocabulary import COMPARISONS
+from gradsmith.numerics.interpret import Array, interpret
+from gradsmith.numerics.target import FLOAT64, Target
+
+LOST = 2.0**53
+"""The error that stands for a wrong zero, infinity, NaN or sign."""
+
+_SURE = 60
+"""Bits that an exact value must have to be one: an undecided comparison leaves fewer."""
+
+_DECADES = (300, 200, 150, 100, 60, 30, 20, 15, 12, 8, 6, 5, 4, 3)
+_NEAR = (0.02, 0.1, 0.3, 0.55, 0.9, 1.0, 1.3, 1.8, 2.3, 3.0, 4.0, 5.3, 7.0, 9.1, 12.0, 17.3)
+_TAIL = (20.0, 26.7, 36.5, 41.0, 89.0, 100.0, 180.0, 372.0, 400.0, 700.0, 720.0, 743.0, 1000.0)
+_FAR = (1e4, 1e6, 1e8, 1e12, 1e16, 1e20, 1e30, 1e60, 1e100, 1e160, 1e200, 1e300)
+POSITIVE = (*(10.0**-k for k in _DECADES), *_NEAR, *_TAIL, *_FAR)
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Points with the exact value there.
+
+    Attributes:
+        values: one array per argument.
+        high, low: the exact value as an unevaluated sum of two floats; NaN where there is none.
+    """
+
+    values: Mapping[str, Array]
+    high: Array
+    low: Array
+    target: Target
+
+    def errors(self, candidate: Expr) -> Array:
+        """Error of the evaluation of ``candidate`` at each point, in ULP of the target."""
+        computed = interpret(candidate, self.values, self.target.compute)
+        return ulp_errors(computed, self.high, self.low, self.target)
+
+
+def ulp_errors(computed: Array, high: Array, low: Array, target: Target = FLOAT64) -> Array:
+    """|computed − (high + low)| in ULP of the target; 0 where there is no exact value.
+
+    ``computed`` is what will be rounded to the target, so that an exact result is no error. A
+    zero, infinity or NaN that should not be there counts as :data:`LOST`.
+    """
+    computed = np.asarray(computed, dtype=np.float64)
+    with np.errstate(all="ignore"):
+        size = np.abs(np.where(np.isfinite(high), high, 0.0))
+        unit = np.ldexp(1.0, np.maximum(np.frexp(size)[1] - target.digits, target.floor))
+        error = np.abs((computed - high) - low) / unit
+        error = np.where(np.isfinite(error), np.minimum(error, LOST), LOST)
+        wrong_zero = (computed == 0) & (size > np.ldexp(1.0, target.floor))
+        error = np.where(wrong_zero, LOST, error)
+        over = np.abs(high) > target.largest
+        agrees = (np.sign(computed) == np.sign(high)) & (np.abs(computed) >= target.largest)
+        error = np.where(over, np.where(agrees, 0.0, LOST), error)
+        return np.where(np.isnan(high), 0.0, error)
+
+
+def sample(
+    root: Expr,
+    arguments: Sequence[str],
+    defaults: Mapping[str, float],
+    target: Target = FLOAT64,
+) -> Samples:
+    """Points over the whole range of the target's format, with the exact values of ``root``.
+
+    One input runs over all points; further inputs take shuffled copies of them; parameters
+    stand at their defaults, and for a part of the points at other values of the same sign.
+    """
+    inputs = [name for name in arguments if name not in defaults]
+    line = np.array([s * v for v in POSITIVE for s in (1.0, -1.0)] + [0.0] + _kinks(root))
+    line = np.array(list(dict.fromkeys(v for v in target.rounded(line) if math.isfinite(v))))
+    generator = np.random.default_rng(20240229)  # any fixed seed: definitions must repeat
+    copies = 1 if len(inputs) <= 1 else 3
+    columns: dict[str, list[Array]] = {name: [] for name in arguments}
+    for copy in range(copies):
+        for position, name in enumerate(inputs):
+            shuffle = copies > 1 and (position > 0 or copy > 0)
+            columns[name].append(generator.permutation(line) if shuffle else line)
+        for name, default in defaults.items():
+            columns[name].append(np.full(line.shape, default))
+    if defaults and inputs:
+        few = generator.choice(line[np.abs(line) < 1e4], 40)
+        for name in inputs:
+            columns[name].append(generator.permutation(few))
+        for name, default in defaults.items():
+            factors = generator.choice([0.25, 0.6, 1.7, 3.0], 40)
+            columns[name].append((default if default else 1.0) * factors)
+    values = {name: np.concatenate(parts) for name, parts in columns.items()}
+    return Samples(values, *exact_values(root, arguments, values), target)
+
+
+def exact_values(
+    root: Expr, arguments: Sequence[str], values: Mapping[str, Array]
+) -> tuple[Array, Array]:
+    """The exact value at each point as high + low."""
+    evaluate = Evaluator(root, arguments)
+    highs, lows = [], []
+    for point in zip(*(values[name].tolist() for name in arguments), strict=True):
+        high, low = _split_ball(evaluate, point)
+        highs.append(high)
+        lows.append(low)
+    return np.array(highs), np.array(lows)
+
+
+def _split_ball(evaluate: Evaluator, point: tuple[float, ...]) -> tuple[float, float]:
+    ball = evaluate(*point, bits=75)
+    if abs(ball) < NEGLIGIBLE:
+        return 0.0, 0.0
+    if isnan_ball(ball) or ball.rel_accuracy_bits() < _SURE:
+        return math.nan, 0.0
+    middle = ball.mid()
+    high = float(middle)
+    return (high, float(middle - high)) if math.isfinite(high) else (high, 0.0)
+
+
+def _kinks(root: Expr) -> list[float]:
+    """The numbers that the formula compares with, and their neighbours."""
+    found: list[float] = []
+    for node in walk(root):
+        if isinstance(node, Call) and node.function in COMPARISONS:
+            for arg in node.args:
+                for part in walk(arg):
+                    if isinstance(part, Number) and part.value:
+                        value = abs(float(part.value))
+                        for v in (value, np.nextafter(value, 0), np.nextafter(value, np.inf)):
+                            found += [float(v), -float(v)]
+    return found[:60]

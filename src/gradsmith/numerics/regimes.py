@@ -1,0 +1,235 @@
+"""Series where a difference cancels and no rewriting helps: x − tanh(x) near 0.
+
+A sum of close terms is replaced, near the point where it vanishes, by its own expansion
+u**k·P(u): the order k of the zero is read off exact values, and P interpolates the quotient at
+Chebyshev points with coefficients computed in ball arithmetic, so that nothing is looked up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+
+import flint
+from flint import arb
+
+from gradsmith.calculus.exact import Evaluator, isnan_ball
+from gradsmith.formula.expression import (
+    Call,
+    Expr,
+    Number,
+    Symbol,
+    free_symbols,
+    size,
+    substitute,
+    walk,
+)
+from gradsmith.formula.vocabulary import ADD, SUB, abs_, log, where
+from gradsmith.numerics.target import FLOAT64, Target
+
+RADII = (1.0, 0.5, 0.25, 0.125, 2.0**-4, 2.0**-5, 2.0**-6, 2.0**-8, 2.0**-10)
+MAX_TERMS = 18
+LOSS = 64.0
+"""A sum whose terms are this much larger than itself, near 0, gets a series."""
+
+_BITS = 320
+_VARIABLE = Symbol("_u")
+
+
+def expand_near_zero(root: Expr, target: Target = FLOAT64) -> Expr:
+    """``root`` with a series in every outermost sum that cancels near zero.
+
+    Args:
+        root: the expression.
+        target: the precision of the computation. The more digits it has to spare, the shorter
+            the series: outside of it the sum may lose them.
+    """
+    replaced: dict[Expr, Expr] = {}
+    covered: set[Expr] = set()
+    for node in reversed(list(walk(root))):  # outermost first
+        if node in covered or not isinstance(node, Call) or node.function not in (ADD, SUB, log):
+            continue
+        series = _series_for(node, target)
+        if series is not None:
+            replaced[node] = series
+            covered.update(walk(node))
+    return substitute(root, replaced) if replaced else root
+
+
+def _series_for(node: Call, target: Target) -> Expr | None:
+    for inner in _variables_of(node):
+        in_u = substitute(node, {inner: _VARIABLE})
+        if free_symbols(in_u) != (_VARIABLE,) or not _cancels(in_u):
+            continue
+        assert isinstance(in_u, Call)
+        found = _fit(Evaluator(in_u, ("_u",)), _is_abs(inner), _radii(in_u, target), target)
+        if found is not None:
+            radius, series = found
+            return where(abs_(inner) < radius, series(inner), node)
+    return None
+
+
+def replace_near_zero(
+    expression: Expr, root: Expr, x: Symbol, reach: float, target: Target
+) -> Expr:
+    """``expression`` with the series of ``root``, which it equals, for |x| up to ``reach``.
+
+    The last resort where no single sum can be blamed; ``root`` must depend on ``x`` alone.
+    """
+    if free_symbols(root) != (x,):
+        return expression
+    radii = sorted(r for r in RADII if r > reach)
+    found = _fit(Evaluator(root, (x.name,)), False, radii[:2], target)
+    if found is None:
+        return expression
+    radius, series = found
+    return where(abs_(x) < radius, series(x), expression)
+
+
+def _variables_of(node: Expr) -> list[Expr]:
+    """What the node may be a function of: |x| before x, x before β·x."""
+    symbols = set(free_symbols(node))
+    parts = [
+        part
+        for part in walk(node)
+        if part is not node and symbols and set(free_symbols(part)) == symbols
+    ]
+    return sorted(parts, key=lambda part: (not _is_abs(part), size(part)))[:4]
+
+
+def _is_abs(node: Expr) -> bool:
+    return isinstance(node, Call) and node.function is abs_
+
+
+def _loss(in_u: Call, u: float) -> float:
+    """How much larger than the sum its terms are at u: the factor on their rounding errors."""
+    whole, first = Evaluator(in_u, ("_u",)), Evaluator(in_u.args[0], ("_u",))
+    total, term = whole(u), first(u)
+    if isnan_ball(total) or isnan_ball(term) or total.contains(0):
+        return 0.0
+    # The logarithm of a number near 1 loses what the rounding of that number loses.
+    return float((1 / abs(total) if in_u.function is log else abs(term / total)).mid())
+
+
+def _cancels(in_u: Expr) -> bool:
+    assert isinstance(in_u, Call)
+    return all(_loss(in_u, u) > LOSS for u in (2.0**-12, -(2.0**-12)))
+
+
+def _radii(in_u: Call, target: Target) -> list[float]:
+    """Radii to try: the smallest outside of which little enough is lost, then smaller ones."""
+    enough = [r for r in RADII if max(_loss(in_u, r), _loss(in_u, -r)) < target.slack / 2]
+    return [r for r in RADII if not enough or r <= min(enough)]
+
+
+def _fit(
+    exact: Evaluator, one_sided: bool, radii: list[float], target: Target
+) -> tuple[float, Callable[[Expr], Expr]] | None:
+    order = _order_of_zero(exact)
+    if order is None:
+        return None
+    symmetric = _is_even_quotient(exact, order)
+    # An eighth of the budget, and at least an eighth of an ULP of the computation.
+    accuracy = (
+        max(target.slack, 1.0) / 8 * {"float64": 2.0**-53, "float32": 2.0**-24}[target.compute]
+    )
+    for radius in radii:
+        for terms in range(2, MAX_TERMS + 1, 2):
+            low = 0.0 if symmetric or one_sided else -radius
+            high = radius * radius if symmetric else radius
+            coefficients = _interpolate(exact, order, symmetric, low, high, terms)
+            if coefficients is None:
+                break
+            if _accurate(exact, order, symmetric, low, high, coefficients, accuracy):
+                return radius, _polynomial(order, symmetric, coefficients)
+    return None
+
+
+def _order_of_zero(exact: Evaluator) -> int | None:
+    near, nearer = exact(2.0**-40), exact(2.0**-41)
+    if isnan_ball(near) or isnan_ball(nearer) or nearer.contains(0):
+        return None
+    ratio = float((near / nearer).mid())
+    if ratio <= 0:
+        return None
+    order = round(math.log2(ratio))
+    return order if 0 <= order <= 12 and abs(ratio / 2**order - 1) < 1e-6 else None
+
+
+def _quotient(exact: Evaluator, order: int, u: arb) -> arb:
+    return exact(u, bits=_BITS - 60) / u**order
+
+
+def _is_even_quotient(exact: Evaluator, order: int) -> bool:
+    for u in (0.11, 0.37):
+        plus, minus = (_quotient(exact, order, arb(s * u)) for s in (1, -1))
+        if not plus.overlaps(minus) or isnan_ball(plus):
+            return False
+    return True
+
+
+def _nodes(low: float, high: float, count: int) -> list[arb]:
+    middle, half = (low + high) / 2, (high - low) / 2
+    return [
+        arb(middle + half * math.cos(math.pi * (2 * i + 1) / (2 * count))) for i in range(count)
+    ]
+
+
+def _interpolate(
+    exact: Evaluator, order: int, symmetric: bool, low: float, high: float, terms: int
+) -> list[arb] | None:
+    """Coefficients of the polynomial through the quotient at Chebyshev points."""
+    with flint.ctx.workprec(_BITS):
+        points = _nodes(low, high, terms)
+        values = [_quotient(exact, order, p.sqrt() if symmetric else p) for p in points]
+        if any(isnan_ball(v) for v in values):
+            return None
+        differences = list(values)  # Newton's divided differences, in place
+        for level in range(1, terms):
+            for i in range(terms - 1, level - 1, -1):
+                differences[i] = (differences[i] - differences[i - 1]) / (
+                    points[i] - points[i - level]
+                )
+        coefficients = [arb(0)] * terms
+        for i in range(terms - 1, -1, -1):  # multiply out (s − pᵢ)·… from the inside
+            shifted = [arb(0), *coefficients[:-1]]
+            coefficients = [a - points[i] * c for a, c in zip(shifted, coefficients, strict=True)]
+            coefficients[0] = coefficients[0] + differences[i]
+        return coefficients
+
+
+def _accurate(
+    exact: Evaluator,
+    order: int,
+    symmetric: bool,
+    low: float,
+    high: float,
+    coefficients: list[arb],
+    accuracy: float,
+) -> bool:
+    with flint.ctx.workprec(_BITS):
+        for i in range(24):
+            s = arb(low + (high - low) * (i + 0.37) / 24)
+            total = arb(0)
+            for coefficient in reversed(coefficients):
+                total = total * s + coefficient
+            value = _quotient(exact, order, s.sqrt() if symmetric else s)
+            if not abs(total / value - 1) < accuracy:
+                return False
+    return True
+
+
+def _polynomial(
+    order: int, symmetric: bool, exact_coefficients: list[arb]
+) -> Callable[[Expr], Expr]:
+    coefficients = [Fraction(float(c.mid())) for c in exact_coefficients]
+
+    def build(u: Expr) -> Expr:
+        s = u * u if symmetric else u
+        total: Expr = Number(coefficients[-1])
+        for coefficient in reversed(coefficients[:-1]):
+            total = Number(coefficient) + s * total
+        return total if order == 0 else (u if order == 1 else u**order) * total
+
+    return build

@@ -1,0 +1,60 @@
+"""What a result is rounded to, what it is computed in, and the error that the computing may add."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A storage format and the precision of the computation behind it.
+
+    Attributes:
+        name: of the storage format.
+        compute: the precision in which everything is computed, rounded once at the end.
+        digits: binary digits of the storage format's significand.
+        lowest: exponent of its smallest subnormal, 2**lowest.
+        largest: its largest finite number.
+        budget: the error, in ULP of the storage format, that the computation may add to that
+            of the final rounding.
+        floor: exponent of the smallest unit in which errors are counted.
+    """
+
+    name: str
+    compute: Literal["float64", "float32"]
+    digits: int
+    lowest: int
+    largest: float
+    budget: float
+    floor: int
+
+    def rounded(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The numbers of the storage format nearest to ``values``; ±inf beyond its range."""
+        if self.digits == 53:
+            return values
+        with np.errstate(all="ignore"):
+            exponent = np.maximum(np.frexp(values)[1] - self.digits, self.lowest)
+            near: NDArray[np.float64] = np.ldexp(np.rint(np.ldexp(values, -exponent)), exponent)
+            return np.where(np.abs(near) > self.largest, np.copysign(np.inf, near), near)
+
+    @property
+    def slack(self) -> float:
+        """How many times the rounding error of the computation fits into the budget."""
+        spare = {"float64": 53, "float32": 24}[self.compute] - self.digits
+        return self.budget * 2.0**spare
+
+
+# Below 2⁻¹⁰¹⁰ float64 is held to an absolute error: there a factor of a product is subnormal
+# before the product is, which no order of operations avoids in every case.
+FLOAT64 = Target("float64", "float64", 53, -1074, float(np.finfo(np.float64).max), 4.0, -1062)
+FLOAT32 = Target("float32", "float64", 24, -149, float(np.finfo(np.float32).max), 0.02, -149)
+FLOAT16 = Target("float16", "float32", 11, -24, 65504.0, 0.01, -24)
+BFLOAT16 = Target("bfloat16", "float32", 8, -133, 3.3895313892515355e38, 0.01, -133)
+# Where a device has no float64, float32 carries no spare digits: a few roundings show.
+FLOAT32_ALONE = Target("float32", "float32", 24, -149, float(np.finfo(np.float32).max), 4.0, -137)
+
+TARGETS = (FLOAT64, FLOAT32, FLOAT16, BFLOAT16, FLOAT32_ALONE)

@@ -1,0 +1,359 @@
+"""The operation: a pointwise expression as a citizen of PyTorch's automatic differentiation.
+
+One idea carries it: the gradient of a pointwise operation is a pointwise operation. Backward of
+any order, forward mode, several inputs and gradients of parameters are that one mechanism,
+made when first needed and kept. The backward pass reads only what it needs, in the precision it
+needs, and never writes to what is not its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NoReturn
+from weakref import WeakValueDictionary
+
+import torch
+from torch import Tensor
+
+from gradsmith.backends import dispatch
+from gradsmith.backends.dispatch import Precision
+from gradsmith.calculus.derivative import derivative, differentiate
+from gradsmith.formula.expression import Call, Expr, Number, Symbol, free_symbols
+from gradsmith.formula.vocabulary import where
+from gradsmith.numerics.stabilise import Stable, stabilise
+from gradsmith.numerics.target import Target
+from gradsmith.operator.autograd import PointwiseFunction, is_recorded, needs_gradient
+from gradsmith.operator.broadcast import common_device, common_shape, converted, spread
+from gradsmith.operator.saving import SavePlan, plan
+
+_ZERO, _ONE = Number(0), Number(1)
+_INTERNED: WeakValueDictionary[tuple[Any, ...], Pointwise] = WeakValueDictionary()
+
+
+class Pointwise:
+    """``factor · … · factor · core(arguments)``, elementwise with broadcasting.
+
+    Immutable, and the same object for the same expression, names and defaults. Its operands are
+    the arguments, then the factors; each is a tensor or a Python number, at least one a tensor.
+
+    Args:
+        core: the expression; its symbols are among ``arguments``.
+        arguments: names of what the expression is applied to.
+        factors: names of what the result is multiplied by: upstream gradients and tangents. The
+            numerics never see them.
+        defaults: numbers that stand for the parameters among the arguments while the numerics
+            look for a stable expression. An argument without one is an input.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_gradients",
+        "_graph_call",
+        "_kernels",
+        "_origin",
+        "_plans",
+        "_stable",
+        "arguments",
+        "core",
+        "defaults",
+        "enter_graph",
+        "factors",
+        "operands",
+    )
+    core: Expr
+    arguments: tuple[str, ...]
+    factors: tuple[str, ...]
+    defaults: Mapping[str, float]
+    operands: tuple[str, ...]
+    enter_graph: Callable[[], None]
+    _gradients: dict[str, Pointwise | None]
+    _graph_call: Callable[..., Tensor] | None
+    _kernels: dict[tuple[Any, ...], tuple[Callable[..., Tensor], tuple[int, ...]]]
+    _plans: dict[tuple[Any, ...], SavePlan]
+    _origin: tuple[Pointwise, Symbol] | None
+    _stable: dict[Target, Stable]
+
+    def __new__(
+        cls,
+        core: Expr,
+        arguments: Sequence[str],
+        factors: Sequence[str] = (),
+        defaults: Mapping[str, float] | None = None,
+    ) -> Pointwise:
+        """The operation; an existing one where it is the same."""
+        arguments, factors = tuple(arguments), tuple(factors)
+        known = {n: float(d) for n, d in (defaults or {}).items() if n in arguments}
+        key = (cls, core, arguments, factors, tuple(known.items()))
+        found = _INTERNED.get(key)
+        if found is not None:
+            return found
+        operands = (*arguments, *factors)
+        missing = [s.name for s in free_symbols(core) if s.name not in arguments]
+        if missing or len(set(operands)) != len(operands):
+            raise ValueError(f"the operands {operands} must be distinct and include {missing}")
+        self = object.__new__(cls)
+        contents = {
+            "core": core,
+            "arguments": arguments,
+            "factors": factors,
+            "defaults": MappingProxyType(known),
+            "operands": operands,
+            "enter_graph": _graph_entrance(self),
+            "_gradients": {},
+            "_graph_call": None,
+            "_kernels": {},
+            "_origin": None,
+            "_plans": {},
+            "_stable": {},
+        }
+        for name, value in contents.items():
+            object.__setattr__(self, name, value)
+        return _INTERNED.setdefault(key, self)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a {type(self).__name__} cannot be changed")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a {type(self).__name__} cannot be changed")
+
+    def __reduce__(self) -> tuple[type[Pointwise], tuple[Any, ...]]:
+        return type(self), (self.core, self.arguments, self.factors, dict(self.defaults))
+
+    def __copy__(self) -> Pointwise:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Pointwise:
+        return self
+
+    def __repr__(self) -> str:
+        product = " · ".join([*self.factors, f"({self.core})" if self.factors else str(self.core)])
+        return f"Pointwise({', '.join(self.operands)} ↦ {product})"
+
+    def stable_for(self, target: Target) -> Stable:
+        """What is computed in place of ``core`` for results of one format; found when first used.
+
+        The derivative of the stable form of what this is the derivative of is one proposal.
+        """
+        if target not in self._stable:
+            alternatives: tuple[Expr, ...] = ()
+            if self._origin is not None:
+                parent, symbol = self._origin
+                forms = (parent.core, parent.stable_for(target).symbolic)
+                alternatives = tuple(differentiate(form, symbol) for form in forms)
+            self._stable[target] = stabilise(
+                self.core, self.arguments, self.defaults, alternatives, target
+            )
+        return self._stable[target]
+
+    def expression_for(self, target: Target) -> Expr:
+        """The stable expression for results of one format, factors included."""
+        # A constant has no point at which it could be unstable.
+        variable = bool(free_symbols(self.core))
+        stable = self.stable_for(target).expression if variable else self.core
+        for factor in self.factors:
+            stable = _times(stable, Symbol(factor))
+        return stable
+
+    def gradient(self, operand: str) -> Pointwise | None:
+        """The operation that multiplies ∂/∂operand by one more factor, its last operand.
+
+        With the upstream gradient as that factor it is the backward pass, before reduction to
+        the operand's shape; with a tangent it is the forward mode. None where the derivative is
+        zero everywhere. It takes only those arguments that it reads.
+        """
+        if operand not in self._gradients:
+            self._gradients[operand] = self._differentiated(operand)
+        return self._gradients[operand]
+
+    def _differentiated(self, operand: str) -> Pointwise | None:
+        if operand not in self.operands:
+            raise ValueError(f"no operand {operand!r}; there are {', '.join(self.operands)}")
+        kept = tuple(name for name in self.factors if name != operand)
+        factors = (*kept, _unused_name((*self.arguments, *kept)))
+        if operand in self.factors:
+            return self._with_core(self.core, factors)
+        symbol = Symbol(operand)
+        core = derivative(self.core, symbol)
+        if core is _ZERO:
+            return None
+        return self._with_core(core, factors, (self, symbol))
+
+    def _with_core(
+        self,
+        core: Expr,
+        factors: tuple[str, ...],
+        origin: tuple[Pointwise, Symbol] | None = None,
+    ) -> Pointwise:
+        read = {symbol.name for symbol in free_symbols(core)}
+        arguments = tuple(name for name in self.arguments if name in read)
+        made = Pointwise(core, arguments, factors, self.defaults)
+        if made._origin is None and not made._stable:
+            object.__setattr__(made, "_origin", origin)
+        return made
+
+    def save_plan(
+        self, needed: Collection[str] | None = None, dtype: torch.dtype = torch.float32
+    ) -> SavePlan:
+        """What is kept for backward.
+
+        Args:
+            needed: the operands that need a gradient; left out, those that are not parameters.
+            dtype: of the operands, for the count of bytes.
+        """
+        if needed is None:
+            needed = [name for name in self.operands if name not in self.defaults]
+        key = (tuple(needed), dtype)
+        if key not in self._plans:
+            gradients = {name: self.gradient(name) for name in self.operands if name in needed}
+            reads = {name: g.operands[:-1] if g else () for name, g in gradients.items()}
+            self._plans[key] = plan(reads, self.operands, self.defaults, dtype.itemsize)
+        return self._plans[key]
+
+    def __call__(self, *operands: Tensor | float, out: Tensor | None = None) -> Tensor:
+        """Apply it.
+
+        Args:
+            operands: tensors that broadcast, and Python numbers. The result has the dtype that
+                torch's promotion gives, integers and bool promoted to the default dtype; it is
+                computed in a wider one and rounded once.
+            out: where to write the result, as for torch's unary functions: it is resized, may
+                have another dtype that the result can be cast to, may be an operand itself.
+
+        Raises:
+            TypeError: a tensor is complex, or an operand is neither a tensor nor a number.
+            ValueError: shapes do not broadcast, or devices differ.
+            RuntimeError: ``out`` is given where a gradient is needed, or of a dtype to which the
+                result cannot be cast.
+        """
+        if torch.compiler.is_dynamo_compiling():
+            self.enter_graph()
+            return self._graph_call(*operands, out=out)  # type: ignore[misc]
+        return self._run(operands, out)
+
+    def _run(self, operands: Sequence[Tensor | float], out: Tensor | None) -> Tensor:
+        if len(operands) != len(self.operands):
+            raise TypeError(f"takes {', '.join(self.operands)}; got {len(operands)} operands")
+        tensors = [operand for operand in operands if isinstance(operand, Tensor)]
+        if len(tensors) < len(operands):
+            operands = [
+                operand if isinstance(operand, Tensor) else _number(name, operand)
+                for name, operand in zip(self.operands, operands, strict=True)
+            ]
+            if not tensors:
+                raise TypeError(f"one of {', '.join(self.operands)} must be a tensor")
+        storage = dispatch.result_dtype(tensors)
+        precision = dispatch.precision(storage, tensors[0].device.type)
+        if out is None:
+            return self.apply(operands, precision)
+        return self._into(out, operands, precision)
+
+    def apply(self, operands: Sequence[Any], precision: Precision) -> Tensor:
+        """The operation in a given precision, recorded by autograd where anything needs it."""
+        if is_recorded(operands):
+            recorded: Tensor = PointwiseFunction.apply(self, precision, *operands)  # type: ignore[no-untyped-call]
+            return recorded
+        return self.evaluate(operands, precision)
+
+    def evaluate(self, operands: Sequence[Any], precision: Precision) -> Tensor:
+        """The operation by torch's functions, unknown to autograd."""
+        tensors = {n: o for n, o in zip(self.operands, operands, strict=True) if _is_tensor(o)}
+        shape = common_shape(tensors)
+        device = common_device(tensors)
+        kernel, read = self._kernel(tuple(map(_is_tensor, operands)), device, precision)
+        result = kernel(*(converted(operands[i], precision) for i in read))
+        if result.shape != shape or result.device != device:
+            result = spread(result, shape, device, tensors.values())
+        return result.to(precision.storage)
+
+    def _kernel(
+        self, are_tensors: tuple[bool, ...], device: torch.device, precision: Precision
+    ) -> tuple[Callable[..., Tensor], tuple[int, ...]]:
+        """The function that computes, and which operands it takes."""
+        key = (are_tensors, device.type, precision.target)
+        if key not in self._kernels:
+            expression = self.expression_for(precision.target)
+            needed = {symbol.name for symbol in free_symbols(expression)}
+            read = [i for i, name in enumerate(self.operands) if name in needed]
+            if not any(are_tensors[i] for i in read):
+                read.append(are_tensors.index(True))  # whose dtype and device a constant takes
+            names = [self.operands[i] for i in read]
+            scalars = [self.operands[i] for i in read if not are_tensors[i]]
+            kernel = dispatch.kernel(expression, names, scalars, device)
+            self._kernels[key] = kernel, tuple(read)
+        return self._kernels[key]
+
+    def _into(self, out: Tensor, operands: Sequence[Any], precision: Precision) -> Tensor:
+        if not isinstance(out, Tensor):
+            raise TypeError(f"out must be a tensor, got {type(out).__name__}")
+        if needs_gradient([*operands, out]):
+            raise RuntimeError(
+                "out= does not support automatic differentiation, but an operand or out itself "
+                "requires a gradient; use torch.no_grad() or leave out= away"
+            )
+        if not torch.can_cast(precision.storage, out.dtype):
+            raise RuntimeError(
+                f"the result is {precision.storage}; it cannot be cast to out, which is {out.dtype}"
+            )
+        # A multiplication by 1 resizes, casts and checks as torch's own functions do; the result
+        # is complete before anything is written.
+        return torch.mul(self.evaluate(operands, precision), 1, out=out)
+
+
+def _is_tensor(operand: object) -> bool:
+    return isinstance(operand, Tensor)
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, (int, float)) or hasattr(value, "__float__"):
+        return float(value)
+    raise TypeError(f"{name} must be a tensor or a real number, got {type(value).__name__}")
+
+
+def _unused_name(taken: Collection[str]) -> str:
+    name, count = "g", 1
+    while name in taken:
+        count += 1
+        name = f"g{count}"
+    return name
+
+
+def _times(core: Expr, factor: Expr) -> Expr:
+    """The product, without multiplying where the core is 0: 0·inf would be nan there."""
+    if core is _ZERO or core is _ONE:
+        return factor if core is _ONE else core
+    if _has_zero_branch(core):
+        assert isinstance(core, Call)
+        condition, a, b = core.args
+        return where(condition, _times(a, factor), _times(b, factor))
+    return core * factor
+
+
+def _has_zero_branch(core: Expr) -> bool:
+    if not (isinstance(core, Call) and core.function is where):
+        return False
+    return any(branch is _ZERO or _has_zero_branch(branch) for branch in core.args[1:])
+
+
+def _graph_entrance(operation: Pointwise) -> Callable[[], None]:
+    """For torch.compile: make the operation one node of the graph that is being captured.
+
+    The compiler's front end cannot follow the search for a stable expression. As a function that
+    it puts into the graph unseen, the operation is traced by the next stage, which runs it: the
+    generated torch calls are fused like any others. Registering that function imports the
+    compiler, which takes seconds, so it is done when the front end comes by.
+    """
+
+    def enter_graph() -> None:
+        if operation._graph_call is None:
+
+            def pointwise(*operands: Any, out: Tensor | None = None) -> Tensor:
+                return operation._run(operands, out)
+
+            registered = torch.compiler.allow_in_graph(pointwise)
+            object.__setattr__(operation, "_graph_call", registered)
+
+    # What torch.compiler.assume_constant_result does, without importing the compiler: the front
+    # end runs this function instead of following it.
+    enter_graph._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return enter_graph

@@ -1,0 +1,358 @@
+"""``emit``: an activation as a Python file of its own, which needs only torch.
+
+The file must compute what gradsmith computes, to the last bit, and be worth reading: it shows how
+an activation with a backward pass of its own is written, what it keeps for that pass and why, and
+how it stays accurate. It is made of the same generated code that runs here.
+"""
+
+from __future__ import annotations
+
+import re
+from keyword import iskeyword
+from pathlib import Path
+from textwrap import fill
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from torch import nn
+
+import gradsmith
+from gradsmith.activation import Activation, Resolvable, resolve
+from gradsmith.backends.source import (
+    WIDTH,
+    Elementwise,
+    docstring,
+    fitted,
+    function_source,
+    helper_sources,
+    renamed,
+    safe_names,
+    techniques,
+)
+from gradsmith.calculus.derivation import derive_formula
+from gradsmith.catalogue import CATALOGUE, Entry
+from gradsmith.formula.expression import Expr, free_symbols
+from gradsmith.numerics.target import TARGETS
+from gradsmith.operator.pointwise import Pointwise
+from gradsmith.show.operations import Gradient, Operation, classes
+
+_TAKEN = frozenset(
+    """
+    torch Tensor nn Function Any reduce ctx inputs output compute dtype total needed self learnable
+    result wide _ COMPUTE_DTYPE compute_dtype result_dtype reduced product_error sum_error points
+    operands names name float getattr isinstance print LastDerivative
+    """.split()  # noqa: SIM905
+)
+_TAKEN_CLASSES = frozenset({"Tensor", "Function", "Any", "Module", "LastDerivative"})
+_SYMBOLS = {"′": "_prime", "″": "_second", "‴": "_third"}
+
+
+def emit(activation: Resolvable, path: str | Path | None = None, *, name: str | None = None) -> str:
+    """The source of a stand-alone PyTorch file that computes an activation.
+
+    The file holds a function, an ``nn.Module`` and the ``torch.autograd.Function`` classes they
+    use: forward, backward, double backward, forward mode and batching. It computes the same bits
+    as ``activation``; run as a script it checks itself against finite differences.
+
+    Args:
+        activation: an activation, a catalogue name, a formula's text or a function.
+        path: a file to write the source to.
+        name: what to call the function; the module's name follows from it. Left out, the
+            activation's own name, or ``activation``.
+
+    Returns:
+        The source, whether or not it was written.
+
+    Raises:
+        FormulaError: the formula cannot be read.
+        ValueError: ``name`` is no name that Python accepts.
+        OSError: the file cannot be written.
+    """
+    source = _File(resolve(activation), name).text()
+    if path is not None:
+        Path(path).write_text(source, encoding="utf-8")
+    return source
+
+
+class _File:
+    """One file being written."""
+
+    def __init__(self, activation: Activation, name: str | None) -> None:
+        self.formula = activation.formula
+        self.operation = activation.operation
+        self.entry = _entry(activation)
+        self.name, self.module = _names(activation, name, self.entry)
+        self.derivation = derive_formula(self.formula)
+        self.output = self._output()
+        self.functions: dict[Pointwise, Elementwise] = {}
+        arguments = self.formula.arguments
+        taken = _TAKEN | {self.name, self.module}
+        self.operands = safe_names(arguments, taken, _is_reserved)
+        g, v = safe_names(["g", "v"], {*taken, *self.operands.values()}).values()
+        self.upstream = (g, v)
+        self.inputs = tuple(self.operands[n] for n in self.formula.inputs)
+        self.parameters = {self.operands[n]: d for n, d in self.formula.parameters.items()}
+
+    def _output(self) -> str | None:
+        """What the derivation calls the output, where it writes the derivative in terms of it."""
+        if self.derivation.by_output is None:
+            return None
+        names = [symbol.name for symbol in free_symbols(self.derivation.by_output)]
+        return next((name for name in names if name not in self.formula.arguments), None)
+
+    def text(self) -> str:
+        described = self._described()
+        functions = list(self.functions.values())
+        environment = Environment(
+            loader=FileSystemLoader(Path(__file__).parent / "templates"),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            autoescape=False,  # Python, not HTML
+        )
+        several = described.several
+        return environment.get_template("activation.py.jinja").render(
+            document=self._document(),
+            name=self.name,
+            module=self.module,
+            operation=described.class_name,
+            several=several,
+            inputs=self.inputs,
+            operands=tuple(self.operands.values()),
+            parameters=self.parameters,
+            parameter_names=repr(tuple(self.parameters)).replace("'", '"'),
+            elementwise=[*helper_sources(functions), *map(function_source, functions)],
+            operations=classes(described),
+            head="\n".join(fitted(f"def {self.name}({self._signature()}) -> Tensor:", WIDTH)),
+            function_document=docstring(self._one_line("elementwise")),
+            module_document=self._module_document(),
+            check=self._check(),
+        )
+
+    def _described(self) -> Operation:
+        value = self._function(
+            self.operation, "value", f"f = {self._shown(self.formula.expression)}"
+        )
+        gradients = [self._gradient(name) for name in self.formula.arguments]
+        return Operation(
+            self.name,
+            f"{self.module}Function",
+            value,
+            gradients,
+            self.inputs,
+            self.upstream,
+            self._kept(),
+        )
+
+    def _kept(self) -> str:
+        """What the operation keeps for backward, and why."""
+        plan = self.operation.save_plan()
+        saved = [self.operands[name] for name in plan.saved]
+        if not saved:
+            return "Nothing is kept for backward: no derivative depends on an operand."
+        tensors = (
+            "These are the caller's own tensors, no copies."
+            if len(saved) > 1
+            else "That is the caller's own tensor, no copy."
+        )
+        text = (
+            f"Kept for backward: {' and '.join(saved)}, which the derivative reads. {tensors} In "
+            f"float32 this holds {plan.bytes_per_element} bytes per element."
+        )
+        if self.output is not None and self.derivation.by_output is not None:
+            y, by_output = self.output, self.derivation.by_output
+            text += (
+                f" In exact arithmetic the output {y} would do as well, df/d{self.inputs[0]} being "
+                f"{self._shown(by_output)}; but where {y} is rounded to its limit, that is 0 or "
+                "has lost its digits."
+            )
+        return text
+
+    def _gradient(self, argument: str) -> Gradient:
+        operand = self.operands[argument]
+        single = len(self.operands) == 1
+        first = self.operation.gradient(argument)
+        class_name = f"{self.module}Gradient" + ("" if single else _camel(operand))
+        if first is None:
+            return Gradient(operand, class_name, None, {})
+        (g, v), by = self.upstream, f"_{operand}"
+        derivative = self._shown(first.core)
+        suffix = "gradient" if single else f"gradient{by}"
+        function = self._function(
+            first, suffix, f"The backward pass by {operand}: {g} times df/d{operand} = {derivative}"
+        )
+        second: dict[str, Elementwise | None] = {}
+        for other in first.operands:
+            after = first.gradient(other)
+            if other in first.factors or after is None:
+                # Linear in the upstream gradient: the derivative by it is the same function.
+                second[g if other in first.factors else self.operands[other]] = (
+                    None if after is None else self._with_factor(function, v)
+                )
+                continue
+            twice = self.operands[other]
+            suffix = "second" if single else f"second{by}_{twice}"
+            second[twice] = self._function(
+                after,
+                suffix,
+                f"Double backward: {g}*{v} times {_second(operand, twice)} = "
+                f"{self._shown(after.core)}",
+            )
+        return Gradient(operand, class_name, function, second)
+
+    def _with_factor(self, function: Elementwise, factor: str) -> Elementwise:
+        return Elementwise(
+            function.name, (*function.operands[:-1], factor), function.expressions, function.summary
+        )
+
+    def _function(self, pointwise: Pointwise, suffix: str, summary: str) -> Elementwise:
+        if pointwise not in self.functions:
+            names = self._names_of(pointwise)
+            self.functions[pointwise] = Elementwise(
+                f"{self.name}_{suffix}",
+                tuple(names.values()),
+                {t: renamed(pointwise.expression_for(t), names) for t in TARGETS},
+                summary,
+            )
+        return self.functions[pointwise]
+
+    def _names_of(self, pointwise: Pointwise) -> dict[str, str]:
+        known = {name: self.operands[name] for name in pointwise.arguments}
+        return known | dict(zip(pointwise.factors, self.upstream, strict=False))
+
+    def _shown(self, expression: Expr) -> str:
+        return str(renamed(expression, self.operands))
+
+    def _signature(self) -> str:
+        inputs = [f"{name}: Tensor" for name in self.inputs]
+        return ", ".join(
+            [*inputs, *(f"{n}: Tensor | float = {d!r}" for n, d in self.parameters.items())]
+        )
+
+    def _one_line(self, end: str) -> str:
+        formula = f"{self._shown(self.formula.expression)}, {end}."
+        return formula if len(formula) < WIDTH - 10 else f"The activation, {end}."
+
+    def _module_document(self) -> str:
+        first = self._one_line("elementwise, as a module")
+        if not self.parameters:
+            return docstring(first)
+        lines = [f"    {name}: default {d:g}." for name, d in self.parameters.items()]
+        about = "    learnable: make every parameter an nn.Parameter, which an optimiser can train."
+        return "\n".join([f'"""{first}', "", "Args:", *lines, about, '"""'])
+
+    def _check(self) -> list[str]:
+        if len(self.operands) == 1:
+            return [
+                f"points = points[{self.name}(points).isfinite()]",
+                "operands = (points.requires_grad_(),)",
+            ]
+        lines = ["operands = ("]
+        for position, _ in enumerate(self.inputs):
+            lines.append(f"    points.roll({7 * position}).requires_grad_(),")
+        for default in self.parameters.values():
+            lines.append(f"    torch.tensor({default!r}, dtype=torch.float64, requires_grad=True),")
+        return [*lines, ")"]
+
+    def _document(self) -> str:
+        title = self.entry.summary if self.entry else "an activation"
+        named = fill(f"{self.module}: {title}.", WIDTH - len('"""'))
+        about = "A PyTorch operation with a forward, a backward and a double backward of its own."
+        inputs = ", ".join(self.operands.values())
+        parts = [
+            named,
+            about,
+            self._lines(f"f({inputs}) =", self._shown(self.formula.expression)),
+            self._derivatives(),
+            self._derivation(),
+            fill(self._kept(), WIDTH),
+            self._accuracy(),
+        ]
+        if self.entry:
+            parts.append(fill(f"Reference: {self.entry.reference}.", WIDTH))
+        parts.append(f"Needs PyTorch and nothing else. Made by gradsmith {gradsmith.__version__}.")
+        return "\n\n".join(part for part in parts if part).replace("\\", "\\\\")
+
+    def _lines(self, left: str, right: str) -> str:
+        return fill(
+            f"{left} {right}",
+            WIDTH,
+            initial_indent="    ",
+            subsequent_indent="        ",
+            break_on_hyphens=False,
+        )
+
+    def _derivatives(self) -> str:
+        lines = []
+        for argument, operand in self.operands.items():
+            first = self.operation.gradient(argument)
+            shown = "0" if first is None else self._shown(first.core)
+            lines.append(self._lines(f"df/d{operand} =", shown))
+        return "\n".join(lines)
+
+    def _derivation(self) -> str:
+        """The steps that lead to the first derivative, and what holds at kinks."""
+        found = self.derivation
+        x = self.inputs[0]
+        operator = f"{'D' if len(self.operands) == 1 else '∂'}(u, {x})"
+        lines = [f"How df/d{x} is found, {operator} being a derivative still to be taken:", ""]
+        for step in found.steps:
+            lines.append(self._lines("=", f"{self._shown(step.after)}   [{step.rule}]"))
+        if self.output is not None:
+            lines += ["", f"with {self.output} = f({', '.join(self.operands.values())})."]
+        if found.kinks:
+            lines += ["", "At a kink, where there is no derivative, one is chosen:", ""]
+            lines += [self._lines("", str(kink)) for kink in found.kinks]
+        return "\n".join(lines) if found.steps else ""
+
+    def _accuracy(self) -> str:
+        computed = [
+            e for function in self.functions.values() for e in function.expressions.values()
+        ]
+        means = techniques(computed, renamed(self.formula.expression, self.operands))
+        lines = ["Accuracy: everything is computed in a wider dtype and rounded once, at the end."]
+        if means:
+            lines[0] += (
+                " The formulas are rearranged, equal in exact arithmetic, so that this holds "
+                "wherever a result fits its dtype:"
+            )
+        text = fill(lines[0], WIDTH)
+        points = [fill(f"- {m}", WIDTH, subsequent_indent="  ") for m in means]
+        return "\n".join([text, *points])
+
+
+def _entry(activation: Activation) -> Entry | None:
+    found = CATALOGUE.get(activation.name or "")
+    return found if found and found.parsed() == activation.formula else None
+
+
+def _names(activation: Activation, name: str | None, entry: Entry | None) -> tuple[str, str]:
+    """What the function and the module are called."""
+    if name is not None and (not name.isidentifier() or iskeyword(name)):
+        raise ValueError(f"name must be one that Python accepts for a function, got {name!r}")
+    chosen = name or activation.name or "activation"
+    for symbol, word in _SYMBOLS.items():
+        chosen = chosen.replace(symbol, word)
+    chosen = re.sub(r"\W", "_", chosen)
+    if not chosen.isidentifier() or iskeyword(chosen):
+        chosen = f"activation_{chosen}"
+    module = entry.module if entry and entry.module and name is None else _camel(chosen)
+    if module in _TAKEN_CLASSES:
+        module += "Activation"
+    if chosen == module:
+        chosen = chosen.lower()
+    if chosen in _TAKEN or chosen == module:
+        chosen += "_activation"
+    return chosen, module
+
+
+def _second(first: str, second: str) -> str:
+    return f"d²f/d{first}²" if first == second else f"d²f/d{first}d{second}"
+
+
+def _camel(name: str) -> str:
+    return "".join(part[:1].upper() + part[1:] for part in name.split("_") if part) or "Activation"
+
+
+def _is_reserved(name: str) -> bool:
+    return hasattr(nn.Module, name) or name.startswith("grad_") or name.endswith(("_t", "_like"))

@@ -1,0 +1,346 @@
+"""What stands on a report's page, section by section; the template says where."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from gradsmith.activation import Activation
+from gradsmith.backends.source import techniques
+from gradsmith.calculus.derivation import Derivation, derive_formula
+from gradsmith.calculus.kinks import Kink
+from gradsmith.calculus.properties import measure_properties
+from gradsmith.catalogue import Entry
+from gradsmith.formula.expression import Expr, Number, free_symbols
+from gradsmith.formula.formula import Formula
+from gradsmith.formula.mathml import STYLE
+from gradsmith.numerics.stabilise import Stable
+from gradsmith.numerics.target import FLOAT32, FLOAT64, Target
+from gradsmith.operator.pointwise import Pointwise
+from gradsmith.show import typeset
+from gradsmith.show.charts import Series, log_chart
+from gradsmith.show.highlight import highlighted
+from gradsmith.show.known import entry_of, title
+from gradsmith.show.numerals import number
+from gradsmith.show.pictures import light_and_dark
+from gradsmith.show.plot import plot
+from gradsmith.show.stated import stated
+
+if TYPE_CHECKING:
+    from gradsmith.show.study import Study
+    from gradsmith.truth.comparison import Comparison
+
+Section = dict[str, Any]
+
+_SHOWN = (FLOAT32, FLOAT64)
+_NO_ERROR = (0.0, True, "")  # a constant's: the error, whether it is within the budget, where
+
+
+CALL_BY_CALL = (
+    "Call by call beside {}",
+    "Output and gradient at a few inputs: after a first backward, after a second one on the same "
+    "graph, which accumulates, after zeroing, and for an upstream gradient other than 1.",
+)
+WHOLE_RANGE = (
+    "Over the whole range beside {}",
+    "Where the two differ most, both tails included.",
+)
+AS_WRITTEN = (
+    "Beside {}",
+    "What PyTorch makes of the formula as it is written, operation by operation, with the gradient "
+    "that its automatic differentiation finds.",
+)
+
+
+def opening(activation: Activation) -> Section:
+    """What heads the page."""
+    formula = activation.formula
+    return {
+        "title": title(activation),
+        "formula": _safe(typeset.definition(formula)),
+        "source": formula.source or str(formula),
+        "arguments": _arguments(formula),
+        "known": _origin(entry_of(formula)),
+        "math_style": _safe(STYLE),
+    }
+
+
+def _safe(markup: str) -> Any:
+    """Our own markup, every text in it escaped where it was made."""
+    from markupsafe import Markup
+
+    return Markup(markup)
+
+
+def _arguments(formula: Formula) -> str:
+    parameters = ", ".join(f"{name} = {number(v)}" for name, v in formula.parameters.items())
+    if len(formula.inputs) == 1:
+        return parameters
+    inputs = f"the inputs {' and '.join(formula.inputs)}"
+    return f"{inputs}, and {parameters}" if parameters else inputs
+
+
+def _origin(entry: Entry | None) -> str:
+    if entry is None:
+        return ""
+    return f"The catalogue has it as {entry.name}: {entry.summary}. {entry.reference}."
+
+
+def facts(plan: Section, stable: Sequence[Section], verdict: Section | None) -> list[Section]:
+    """The figures to see first."""
+    measured = [row["errors"] for row in stable if row["errors"]]
+    narrow, wide = (
+        max((errors[target.name] for errors in measured), default=_NO_ERROR) for target in _SHOWN
+    )
+    found = [
+        {
+            "label": "Largest error found",
+            # The rounding at the end adds half an ULP to what is computed more widely.
+            "figure": _ulp(0.5 + narrow[0]),
+            "mood": "good" if narrow[1] else "bad",
+            "more": f"in float32, value and gradient; in float64 {_ulp(wide[0])}{wide[2]}",
+        },
+        {
+            "label": "Kept for backward",
+            "figure": plan["size"],
+            "mood": "",
+            "more": f"{plan['kept']}, per element in float32",
+        },
+    ]
+    return found + ([verdict] if verdict else [])
+
+
+def pictures(activation: Activation, order: int) -> list[Section]:
+    """The plot in each input, each once for light and once for dark pages."""
+    what = "derivative" if order == 1 else f"first {order} derivatives"
+    drawn = f"{title(activation)} and its {what}"
+    found = []
+    for name in activation.inputs:
+        figure = plot(activation, order, wrt=name)
+        light, dark = light_and_dark(figure)
+        where = _in(activation, name)
+        found.append(
+            {
+                "light": light,
+                "dark": dark,
+                "alt": f"Plot of {drawn}{where}; the formula is {activation.formula}",
+                "caption": f"{drawn}{where}",
+            }
+        )
+    return found
+
+
+def properties(activation: Activation) -> list[Section]:
+    """Each input's."""
+    return [
+        {
+            "heading": _sentence(_in(activation, name).strip()),
+            "rows": measure_properties(activation.formula, name).rows(),
+        }
+        for name in activation.inputs
+    ]
+
+
+def _in(activation: Activation, name: str) -> str:
+    """Which input varies, where there are several."""
+    others = [f"{other} = 1" for other in activation.inputs if other != name]
+    return f" in {name}, with {' and '.join(others)}" if others else ""
+
+
+def derivations(activation: Activation, order: int) -> list[Section]:
+    """Each input's, each order's."""
+    return [
+        _derivation(derive_formula(activation.formula, name, n))
+        for name in activation.inputs
+        for n in range(1, order + 1)
+    ]
+
+
+def _derivation(d: Derivation) -> Section:
+    set_out = typeset.typeset(d)
+    upstream = {"math": _safe(set_out.upstream.math), "why": _sentence(set_out.upstream.why)}
+    return {
+        "heading": set_out.heading,
+        "start": _safe(set_out.start),
+        "steps": _steps(set_out.steps),
+        "result": _safe(set_out.result),
+        "by_output": _safe(set_out.by_output),
+        "upstream": upstream if d.order == 1 else None,
+        "total": _safe(set_out.total),
+        "component": _steps(set_out.component),
+        "components": [_safe(equation) for equation in set_out.components],
+        "kinks": [_kink(d.variable, kink) for kink in d.kinks] if d.order == 1 else [],
+    }
+
+
+def _steps(steps: Sequence[typeset.TypesetStep]) -> list[Section]:
+    return [{"math": _safe(step.math), "rule": step.rule, "why": step.why} for step in steps]
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _kink(name: str, kink: Kink) -> tuple[str, ...]:
+    slopes = (kink.left, kink.right, kink.derivative, kink.jump)
+    return (f"{name} = {number(kink.at)}", *map(number, slopes))
+
+
+def parameters(activation: Activation) -> list[Any]:
+    """The gradient of each parameter."""
+    formula = activation.formula
+    return [
+        _safe(typeset.equation(formula, name, 1, derive_formula(formula, name).result))
+        for name in formula.parameters
+    ]
+
+
+def saved(activation: Activation) -> list[Section]:
+    """What is kept for the gradients of all inputs, then with those of each parameter."""
+    inputs = activation.inputs
+    asked = [inputs, *((name,) for name in inputs if len(inputs) > 1)]
+    asked += [(*inputs, name) for name in activation.parameters]
+    return [_saved(activation, names) for names in asked]
+
+
+def _saved(activation: Activation, names: tuple[str, ...]) -> Section:
+    plan = activation.save_plan(names)
+    return {
+        "needed": " and ".join(names) if len(names) < 3 else ", ".join(names),
+        "kept": ", ".join(plan.saved) or "nothing",
+        "size": f"{plan.bytes_per_element} bytes",
+        "reason": plan.reason,
+    }
+
+
+def stability(activation: Activation) -> list[Section]:
+    """For the value and each gradient: what is computed, and the largest error that was found."""
+    operation = activation.operation
+    found = [_stable("The value", operation)]
+    for name in activation.inputs:
+        which = "The gradient" if len(activation.inputs) == 1 else f"The gradient for {name}"
+        found.append(_stable(which, operation.gradient(name)))
+    return found
+
+
+def _stable(what: str, operation: Pointwise | None) -> Section:
+    core: Expr = Number(0) if operation is None else operation.core
+    if operation is None or not free_symbols(core):
+        return {"what": what, "rows": [], "texts": [("constant", str(core))], "errors": {}}
+    forms = {target: operation.stable_for(target) for target in _SHOWN}
+    rows = [_measured(target, stable) for target, stable in forms.items()]
+    texts: dict[str, list[str]] = {}
+    for target, stable in forms.items():
+        texts.setdefault("\n".join(stated(stable.expression)), []).append(target.name)
+    errors = {t.name: (s.error, s.error <= t.budget, f" at {_place(s)}") for t, s in forms.items()}
+    return {
+        "what": what,
+        "rows": rows,
+        "texts": [(" and ".join(names), text) for text, names in texts.items()],
+        "errors": errors,
+    }
+
+
+def _measured(target: Target, stable: Stable) -> tuple[str, ...]:
+    lost = "" if stable.error <= target.budget else "; accuracy is lost near this point"
+    return target.name, target.compute, _ulp(stable.error), _place(stable) + lost
+
+
+def _place(stable: Stable) -> str:
+    return ", ".join(f"{name} = {number(value)}" for name, value in stable.at.items())
+
+
+def _ulp(error: float) -> str:
+    return f"{number(error, 2 if error < 1e-3 else 3)} ULP"
+
+
+def means(activation: Activation) -> list[str]:
+    """What makes the computed expressions accurate, in words."""
+    operation = activation.operation
+    gradients = (operation.gradient(name) for name in activation.inputs)
+    operations = [o for o in (operation, *gradients) if o is not None]
+    computed = [o.expression_for(target) for o in operations for target in _SHOWN]
+    return techniques(computed, activation.expression)
+
+
+def compared(comparison: Comparison, heading: str, about: str) -> Section:
+    """A comparison as a table of its own."""
+    return {
+        "heading": heading.format(comparison.reference),
+        "about": about,
+        "table": _safe(comparison._repr_html_()),
+    }
+
+
+def verdict(comparison: Comparison) -> Section:
+    """Whether the reference agrees."""
+    figure = "agrees" if comparison.agrees else "differs"
+    worst = max(row.difference for row in comparison.rows)
+    return {
+        "label": f"Beside {comparison.reference}",
+        "figure": figure,
+        "mood": "good" if comparison.agrees else "bad",
+        "more": f"largest difference {worst:.2g}, in output and gradients",
+    }
+
+
+def training(study: Study) -> Section:
+    """The study's charts, findings and table."""
+    runs = [study.run(name, study.scales[0]) for name in study.activations]
+    losses = [Series(run.activation, run.losses, 0) for run in runs]
+    layers = [Series(run.activation, run.gradients) for run in runs]
+    charts = [
+        {
+            "svg": _safe(log_chart("losses", "Loss over the steps", losses, "step", "loss")),
+            "caption": "The loss over the steps.",
+        },
+        {
+            "svg": _safe(
+                log_chart("layers", "Gradient by layer", layers, "layer", "gradient", markers=True)
+            ),
+            "caption": "Weight gradients at the start (root mean square), from the first layer "
+            "to the last: what falls to the left vanishes on its way back.",
+        },
+    ]
+    header, *rows = study.rows()
+    return {
+        "setting": study.setting,
+        "charts": charts,
+        "findings": study.findings(),
+        "header": header,
+        "rows": rows,
+    }
+
+
+def code(source: str) -> Any:
+    """Python source with its tokens marked."""
+    return _safe(highlighted(source))
+
+
+def footer(version: str) -> str:
+    """With what and on what this was measured."""
+    import torch
+
+    day = datetime.now(UTC).strftime("%Y-%m-%d")
+    machine = f"{platform.system()} {platform.machine()}"
+    return (
+        f"Made by gradsmith {version} with PyTorch {torch.__version__} and Python "
+        f"{platform.python_version()} on {machine}, "
+        f"{torch.backends.cpu.get_cpu_capability()}, {day}."
+    )
+
+
+def filled(page: Section) -> str:
+    """The page, made of its sections."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("gradsmith.show"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html").render(page=page)

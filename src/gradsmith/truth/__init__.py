@@ -1,0 +1,3 @@
+"""Whether it is right: comparisons, and the exact values that decide them."""
+
+from __future__ import annotations
