@@ -41,6 +41,15 @@ class Precision:
     storage: torch.dtype
     compute: torch.dtype
     target: Target
+    may_widen: bool = True
+
+    @property
+    def wider(self) -> Precision | None:
+        """The same with more digits, where there is one."""
+        target = self.target.wider
+        if target is None or not self.may_widen:
+            return None
+        return Precision(self.storage, getattr(torch, target.compute), target)
 
 
 def kernel(
@@ -62,7 +71,8 @@ def precision(storage: torch.dtype, device_type: str) -> Precision:
         raise TypeError(f"no activation of {_name(storage)} tensors; accepted are {ACCEPTED}")
     if target is FLOAT32 and device_type in _WITHOUT_FLOAT64:
         target = FLOAT32_ALONE
-    return Precision(storage, getattr(torch, target.compute), target)
+    may_widen = device_type not in _WITHOUT_FLOAT64
+    return Precision(storage, getattr(torch, target.compute), target, may_widen)
 
 
 def result_dtype(tensors: Iterable[torch.Tensor]) -> torch.dtype:

@@ -42,25 +42,30 @@ def fail(message: str) -> NoReturn:
 
 
 @contextmanager
-def bad_use() -> Iterator[None]:
-    """What is raised in here is the answer to wrong arguments: its message, no traceback."""
+def bad_use(output: Path | None = None) -> Iterator[None]:
+    """What is raised in here is the answer to wrong arguments: its message, no traceback.
+
+    ``output`` is what is being written, for errors that do not say so.
+    """
     try:
         yield
     except GradsmithError as error:
-        fail(str(error))
+        fail("\n".join([str(error), *getattr(error, "__notes__", ())]))
     except OSError as error:
-        where = f" {error.filename!r}" if error.filename else ""
-        fail(f"cannot write{where}: {error.strerror or error}")
-    except (TypeError, ValueError) as error:
+        where = error.filename or output
+        fail(f"cannot write{f' {str(where)!r}' if where else ''}: {error.strerror or error}")
+    except Exception as error:
         if not _is_answer(error):
             raise
         fail(str(error))
 
 
 def _is_answer(error: Exception) -> bool:
-    """Whether we, or the reference that was given, raised it; others would be our mistakes."""
+    """Whether we, or the reference that was given, refused; anything else would be our mistake."""
     *_, (frame, _) = walk_tb(error.__traceback__)
-    return frame.f_globals.get("__name__", "").partition(".")[0] in ("gradsmith", "torch")
+    package = frame.f_globals.get("__name__", "").partition(".")[0]
+    refused = isinstance(error, (TypeError, ValueError, RuntimeError))
+    return package == "torch" or (package == "gradsmith" and refused)
 
 
 def show(text: str) -> None:
@@ -106,7 +111,7 @@ def deliver(text: str, output: Path | None) -> None:
     if output is None:
         show(text.rstrip("\n"))
         return
-    with bad_use():
+    with bad_use(output):
         output.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8")
     show(str(output.resolve()))
 
@@ -119,11 +124,20 @@ def check_output(output: Path | None) -> None:
         fail(f"cannot write '{output}': it is a folder; give a file's name")
     if not output.absolute().parent.is_dir():
         fail(f"cannot write '{output}': there is no folder '{output.parent}'")
-    with bad_use():
+    with bad_use(output):
         existed = output.exists()
         output.open("a").close()
         if not existed:
             output.unlink()
+
+
+def check_picture(path: Path) -> None:
+    """Refuse the name of a picture whose ending says no format that can be drawn."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known = sorted(FigureCanvasBase.get_supported_filetypes())
+    if path.suffix.lower().removeprefix(".") not in known:
+        fail(f"cannot draw '{path}': its ending must be one of {', '.join(known)}")
 
 
 @contextmanager

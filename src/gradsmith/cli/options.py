@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gradsmith.cli.console import bad_use, fail, working
+from gradsmith.errors import FormulaError
 
 if TYPE_CHECKING:
     from gradsmith.activation import Activation
@@ -57,6 +58,7 @@ Against = Annotated[
     ),
 ]
 
+_HOW_TO_NAME = "Here: -p NAME=VALUE for a parameter, -i NAME for each input."
 _RESERVED = ("formula", "inputs", "name")  # arguments of gradsmith.activation itself
 
 
@@ -70,7 +72,12 @@ def resolved(
 
         # The names are not the function's own, which are refused above.
         named: dict[str, Any] = {**given}
-        return activation(formula.strip(), inputs=tuple(inputs) if inputs else None, **named)
+        try:
+            return activation(formula.strip(), inputs=tuple(inputs) if inputs else None, **named)
+        except FormulaError as error:
+            if error.message.startswith("unknown name"):
+                error.add_note(_HOW_TO_NAME)
+            raise
 
 
 def _parameters(texts: Sequence[str]) -> dict[str, float]:

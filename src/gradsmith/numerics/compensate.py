@@ -23,6 +23,8 @@ from gradsmith.formula.vocabulary import (
     SUB,
     abs_,
     exp,
+    exp2,
+    log,
     product_error,
     sum_error,
     where,
@@ -33,11 +35,13 @@ ZERO = Number(0)
 
 
 def compensate(root: Expr) -> Expr:
-    """``root`` with every exp of a rounded argument replaced by exp(high)·(1 + low)."""
+    """``root`` with every exp (or exp2) of a rounded argument replaced by exp(high)·(1 + low)."""
     return rebuild(root, lambda node, args: _compensate_node(with_args(node, args)))
 
 
 def _compensate_node(node: Expr) -> Expr:
+    if isinstance(node, Call) and node.function is exp2:
+        node = exp(node.args[0] * log(Number(2)))
     if not (isinstance(node, Call) and node.function is exp):
         return node
     high, low = _pair(node.args[0])

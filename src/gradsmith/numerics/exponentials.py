@@ -9,15 +9,26 @@ near u = 0, is −expm1(−|u|).
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
+
+from flint import fmpq_mpoly
 
 from gradsmith.calculus.algebra import Field, Quotient, TooLarge, terms_of
 from gradsmith.calculus.terms import split_coefficient, times
-from gradsmith.formula.expression import Call, Expr, Number, Symbol, rebuild, with_args
+from gradsmith.formula.expression import (
+    Call,
+    Expr,
+    Number,
+    Symbol,
+    free_symbols,
+    rebuild,
+    with_args,
+)
 from gradsmith.formula.vocabulary import (
+    POW,
     abs_,
     cosh,
     exp,
+    exp2,
     expm1,
     log,
     sech2,
@@ -34,10 +45,9 @@ _BY_EXP = {
     sech2: lambda u: 4 * exp(2 * u) / (1 + exp(2 * u)) ** 2,
     sinh: lambda u: (exp(u) - exp(-u)) / 2,
     cosh: lambda u: (exp(u) + exp(-u)) / 2,
+    exp2: lambda u: exp(u * log(Number(2))),
 }
 MAX_DEGREE = 24
-
-Polynomial = Any  # flint's types carry no annotations
 
 
 def split_exponential(root: Expr) -> Expr | None:
@@ -100,11 +110,17 @@ def split_variable(root: Expr, variable: Symbol) -> Expr | None:
 
 def _spell(node: Expr, args: tuple[Expr, ...]) -> Expr:
     node = with_args(node, args)
-    if isinstance(node, Call) and node.function in _BY_EXP:
+    if not isinstance(node, Call):
+        return node
+    if node.function in _BY_EXP:
         inner = node.args[0]
         if isinstance(inner, Call) and inner.function is log:
             return node  # the algebra knows that tanh(log u) is a quotient in u
         return _BY_EXP[node.function](*node.args)
+    if node.function is POW and free_symbols(node.args[1]):
+        base = node.args[0]
+        if isinstance(base, Number) and base.value > 0:
+            return exp(node.args[1] * log(base))
     return node
 
 
@@ -153,7 +169,7 @@ def _without_sign(node: Expr) -> tuple[Fraction, Expr]:
     return (Fraction(-1), times(-coefficient, rest)) if coefficient < 0 else (Fraction(1), node)
 
 
-def _by_power(field: Field, polynomial: Polynomial, index: int) -> dict[int, Expr]:
+def _by_power(field: Field, polynomial: fmpq_mpoly, index: int) -> dict[int, Expr]:
     grouped: dict[int, list[tuple[tuple[int, ...], Fraction]]] = {}
     for powers, value in terms_of(polynomial):
         rest = (*powers[:index], 0, *powers[index + 1 :])

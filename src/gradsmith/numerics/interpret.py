@@ -14,7 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradsmith.calculus.exact import Evaluator
-from gradsmith.formula.expression import Call, Expr, Function, Number, Symbol, walk
+from gradsmith.formula.expression import (
+    Call,
+    Expr,
+    Function,
+    Number,
+    Symbol,
+    free_symbols,
+    walk,
+)
 from gradsmith.formula.vocabulary import (
     ADD,
     AND,
@@ -166,6 +174,8 @@ def interpret(
                     memory[node] = visit(expand_definition(node))
                 else:
                     memory[node] = rule(*[visit(arg) for arg in node.args])
+            if not free_symbols(node) and not isinstance(memory[node], (bool, np.bool)):
+                memory[node] = float(memory[node])  # a Python number does not widen an array
         return memory[node]
 
     with np.errstate(all="ignore"):

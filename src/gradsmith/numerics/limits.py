@@ -68,12 +68,16 @@ class Limits:
         values = {self._x.name: far}
         values |= {name: np.full(far.shape, v) for name, v in self._defaults.items()}
         computed = interpret(expression, values, self._target.compute)
-        at_infinity, on_the_way = computed[-1], computed[:-1]
-        reached = self._rounded(at_infinity) == self._rounded(self.values[sign])
-        return reached and not np.isnan(on_the_way).any()
+        at_infinity, on_the_way = float(computed[-1]), computed[:-1]
+        return self._settled(at_infinity, self.values[sign]) and not np.isnan(on_the_way).any()
 
-    def _rounded(self, value: float) -> float:
-        return float(self._target.rounded(np.array([value], dtype=np.float64))[0])
+    def _settled(self, value: float, limit: float) -> bool:
+        """Whether ``value`` is the limit within a fraction of the budget."""
+        if math.isinf(limit) or math.isinf(value):
+            return value == limit
+        exponent = math.frexp(limit)[1] - self._target.digits if limit else self._target.floor
+        unit = math.ldexp(1.0, max(exponent, self._target.floor))
+        return abs(value - limit) <= self._target.budget / 8 * unit
 
     @cached_property
     def _edges(self) -> dict[int, int]:
@@ -97,8 +101,7 @@ class Limits:
         farthest = 2.0**self._top
         for factor in _BEYOND:
             point[self._at] = max(-farthest, min(farthest, edge * factor))
-            value = float(self._exact(*point).mid())
-            if self._rounded(value) != self._rounded(limit):
+            if not self._settled(float(self._exact(*point).mid()), limit):
                 return False
         return True
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, reduce
 from math import isqrt
 
-from gradsmith.calculus.terms import raised, split_coefficient, sum_of_terms, times
+from gradsmith.calculus.terms import common_divisor, raised, split_coefficient, sum_of_terms, times
 from gradsmith.formula.expression import Call, Expr, Number, Symbol
 from gradsmith.formula.vocabulary import ADD, DIV, MUL, NEG, POW, SUB
 
@@ -180,21 +180,38 @@ def same(a: Expr, b: Expr) -> bool:
     return a is b or _key(a) == _key(b)
 
 
-@lru_cache(maxsize=20_000)
 def _key(node: Expr) -> object:
-    if not isinstance(node, Call):
-        return node
-    if node.function not in (ADD, SUB, NEG, MUL, DIV, POW):
-        return node.function, tuple(_key(arg) for arg in node.args)
+    if isinstance(node, Call) and node.function in (ADD, SUB, NEG, MUL, DIV, POW):
+        return _unit_key(node)
+    return (node.function, tuple(map(_key, node.args))) if isinstance(node, Call) else node
+
+
+@lru_cache(maxsize=20_000)
+def _unit_key(node: Expr) -> tuple[Fraction, object]:
+    """A coefficient, and a key for the rest that all multiples of ``node`` share."""
     terms = sum_terms(node)
     if len(terms) != 1:
-        return "sum", frozenset((c, _key(rest)) for c, rest in terms)
+        parts = [(c, _key(rest)) for c, rest in terms]
+        content = reduce(common_divisor, (abs(c) for c, _ in parts)) if parts else Fraction(0)
+        # One term decides the sign; which one, must not depend on their order.
+        if parts and min(parts, key=lambda part: hash(part[1]))[0] < 0:
+            content = -content
+        return content, ("sum", frozenset((c / content, key) for c, key in parts))
     ((scale, rest),) = terms
     coefficient, factors = product_factors(rest)
+    coefficient *= scale
     if factors == ((rest, Fraction(1)),):  # a single part, or a power with a symbolic exponent
         whole = (rest.function, tuple(map(_key, rest.args))) if isinstance(rest, Call) else rest
-        return "product", scale * coefficient, frozenset({(whole, Fraction(1))})
-    return "product", scale * coefficient, frozenset((_key(b), p) for b, p in factors)
+        return coefficient, frozenset({(whole, Fraction(1))})
+    found = []
+    for base, power in factors:
+        unit, key = _unit_key(base)
+        if unit and abs(power) <= _LARGEST_POWER:
+            coefficient *= unit**power.numerator
+        else:
+            key = _key(base)
+        found.append((key, power))
+    return coefficient, frozenset(found)
 
 
 @lru_cache(maxsize=50_000)

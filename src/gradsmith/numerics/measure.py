@@ -20,6 +20,10 @@ LOST = 2.0**53
 _SURE = 60
 """Bits that an exact value must have to be one: an undecided comparison leaves fewer."""
 
+_SPARE = 50.0  # roundings of the computation that fit into the budget: digits to spare
+_MOST_ROOTS = 4
+_BESIDE = 6  # how many numbers on each side of a root: one by itself may be lucky
+
 _DECADES = (300, 200, 150, 100, 60, 30, 20, 15, 12, 8, 6, 5, 4, 3)
 _NEAR = (0.02, 0.1, 0.3, 0.55, 0.9, 1.0, 1.3, 1.8, 2.3, 3.0, 4.0, 5.3, 7.0, 9.1, 12.0, 17.3)
 _TAIL = (20.0, 26.7, 36.5, 41.0, 89.0, 100.0, 180.0, 372.0, 400.0, 700.0, 720.0, 743.0, 1000.0)
@@ -80,6 +84,10 @@ def sample(
     """
     inputs = [name for name in arguments if name not in defaults]
     line = np.array([s * v for v in POSITIVE for s in (1.0, -1.0)] + [0.0] + _kinks(root))
+    if target.slack > _SPARE:
+        top, bottom = target.largest, 2.0**target.lowest
+        ends = [top, top / 2, top**0.5, bottom, bottom**0.5]
+        line = np.concatenate([line, ends, np.negative(ends)])
     line = np.array(list(dict.fromkeys(v for v in target.rounded(line) if math.isfinite(v))))
     generator = np.random.default_rng(20240229)  # any fixed seed: definitions must repeat
     copies = 1 if len(inputs) <= 1 else 3
@@ -98,7 +106,52 @@ def sample(
             factors = generator.choice([0.25, 0.6, 1.7, 3.0], 40)
             columns[name].append((default if default else 1.0) * factors)
     values = {name: np.concatenate(parts) for name, parts in columns.items()}
-    return Samples(values, *exact_values(root, arguments, values), target)
+    high, low = exact_values(root, arguments, values)
+    if len(inputs) == 1 and target.slack > _SPARE:
+        near = _beside_roots(root, arguments, inputs[0], values, high[: len(line)], target)
+        if near[inputs[0]].size:
+            values = {name: np.concatenate([values[name], near[name]]) for name in arguments}
+            more = exact_values(root, arguments, near)
+            high, low = (np.concatenate(pair) for pair in zip((high, low), more, strict=True))
+    return Samples(values, high, low, target)
+
+
+def _beside_roots(
+    root: Expr,
+    arguments: Sequence[str],
+    name: str,
+    values: Mapping[str, Array],
+    high: Array,
+    target: Target,
+) -> dict[str, Array]:
+    """The numbers of the format next to each root, parameters at their defaults.
+
+    There the terms of the formula cancel as far as the format lets them. Without digits to spare
+    no evaluation is accurate there, and the points would only hide the others.
+    """
+    evaluate = Evaluator(root, arguments)
+    point = [float(values[n][0]) for n in arguments]
+    at = arguments.index(name)
+
+    def sign(x: float) -> float:
+        point[at] = x
+        return float(np.sign(float(evaluate(*point).mid())))
+
+    order = np.argsort(values[name][: len(high)])
+    xs, signs = values[name][order], np.sign(high[order])
+    found: list[float] = []
+    for i in np.flatnonzero(signs[:-1] * signs[1:] < 0)[:_MOST_ROOTS].tolist():
+        low, up, below = float(xs[i]), float(xs[i + 1]), float(signs[i])
+        while True:
+            middle = float(target.rounded(np.array([(low + up) / 2]))[0])
+            if middle in (low, up):
+                break
+            low, up = (middle, up) if sign(middle) == below else (low, middle)
+        step = up - low
+        found += [low - k * step for k in range(_BESIDE)] + [up + k * step for k in range(_BESIDE)]
+    columns = {n: np.full(len(found), float(values[n][0])) for n in arguments}
+    columns[name] = np.array(found)
+    return columns
 
 
 def exact_values(

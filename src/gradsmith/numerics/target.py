@@ -22,6 +22,7 @@ class Target:
         budget: the error, in ULP of the storage format, that the computation may add to that
             of the final rounding.
         floor: exponent of the smallest unit in which errors are counted.
+        wider: the same format computed in more precision, for what misses the budget.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Target:
     largest: float
     budget: float
     floor: int
+    wider: Target | None = None
 
     def rounded(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """The numbers of the storage format nearest to ``values``; ±inf beyond its range."""
@@ -51,10 +53,13 @@ class Target:
 # Below 2⁻¹⁰¹⁰ float64 is held to an absolute error: there a factor of a product is subnormal
 # before the product is, which no order of operations avoids in every case.
 FLOAT64 = Target("float64", "float64", 53, -1074, float(np.finfo(np.float64).max), 4.0, -1062)
-FLOAT32 = Target("float32", "float64", 24, -149, float(np.finfo(np.float32).max), 0.02, -149)
-FLOAT16 = Target("float16", "float32", 11, -24, 65504.0, 0.01, -24)
-BFLOAT16 = Target("bfloat16", "float32", 8, -133, 3.3895313892515355e38, 0.01, -133)
+FLOAT32 = Target("float32", "float64", 24, -149, float(np.finfo(np.float32).max), 0.05, -149)
+_WIDE16 = Target("float16", "float64", 11, -24, 65504.0, 0.01, -24)
+FLOAT16 = Target("float16", "float32", 11, -24, 65504.0, 0.01, -24, _WIDE16)
+_BFLOAT16_MAX = 3.3895313892515355e38
+_WIDE_B16 = Target("bfloat16", "float64", 8, -133, _BFLOAT16_MAX, 0.01, -133)
+BFLOAT16 = Target("bfloat16", "float32", 8, -133, _BFLOAT16_MAX, 0.01, -133, _WIDE_B16)
 # Where a device has no float64, float32 carries no spare digits: a few roundings show.
 FLOAT32_ALONE = Target("float32", "float32", 24, -149, float(np.finfo(np.float32).max), 4.0, -137)
 
-TARGETS = (FLOAT64, FLOAT32, FLOAT16, BFLOAT16, FLOAT32_ALONE)
+TARGETS = (FLOAT64, FLOAT32, FLOAT16, BFLOAT16, FLOAT32_ALONE, _WIDE16, _WIDE_B16)

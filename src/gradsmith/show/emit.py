@@ -17,22 +17,20 @@ from torch import nn
 
 import gradsmith
 from gradsmith.activation import Activation, Resolvable, resolve
+from gradsmith.backends.formatting import WIDTH, docstring, fitted
 from gradsmith.backends.source import (
-    WIDTH,
     Elementwise,
-    docstring,
-    fitted,
     function_source,
     helper_sources,
     renamed,
     safe_names,
-    techniques,
 )
 from gradsmith.calculus.derivation import derive_formula
 from gradsmith.catalogue import CATALOGUE, Entry
-from gradsmith.formula.expression import Expr, free_symbols
+from gradsmith.formula.expression import Expr
 from gradsmith.numerics.target import TARGETS
 from gradsmith.operator.pointwise import Pointwise
+from gradsmith.show.explanation import accuracy_text, derivation_text, formula_line, saving_text
 from gradsmith.show.operations import Gradient, Operation, classes
 
 _TAKEN = frozenset(
@@ -82,7 +80,6 @@ class _File:
         self.entry = _entry(activation)
         self.name, self.module = _names(activation, name, self.entry)
         self.derivation = derive_formula(self.formula)
-        self.output = self._output()
         self.functions: dict[Pointwise, Elementwise] = {}
         arguments = self.formula.arguments
         taken = _TAKEN | {self.name, self.module}
@@ -91,13 +88,6 @@ class _File:
         self.upstream = (g, v)
         self.inputs = tuple(self.operands[n] for n in self.formula.inputs)
         self.parameters = {self.operands[n]: d for n, d in self.formula.parameters.items()}
-
-    def _output(self) -> str | None:
-        """What the derivation calls the output, where it writes the derivative in terms of it."""
-        if self.derivation.by_output is None:
-            return None
-        names = [symbol.name for symbol in free_symbols(self.derivation.by_output)]
-        return next((name for name in names if name not in self.formula.arguments), None)
 
     def text(self) -> str:
         described = self._described()
@@ -145,28 +135,7 @@ class _File:
         )
 
     def _kept(self) -> str:
-        """What the operation keeps for backward, and why."""
-        plan = self.operation.save_plan()
-        saved = [self.operands[name] for name in plan.saved]
-        if not saved:
-            return "Nothing is kept for backward: no derivative depends on an operand."
-        tensors = (
-            "These are the caller's own tensors, no copies."
-            if len(saved) > 1
-            else "That is the caller's own tensor, no copy."
-        )
-        text = (
-            f"Kept for backward: {' and '.join(saved)}, which the derivative reads. {tensors} In "
-            f"float32 this holds {plan.bytes_per_element} bytes per element."
-        )
-        if self.output is not None and self.derivation.by_output is not None:
-            y, by_output = self.output, self.derivation.by_output
-            text += (
-                f" In exact arithmetic the output {y} would do as well, df/d{self.inputs[0]} being "
-                f"{self._shown(by_output)}; but where {y} is rounded to its limit, that is 0 or "
-                "has lost its digits."
-            )
-        return text
+        return saving_text(self.operation.save_plan(), self.derivation, self.operands)
 
     def _gradient(self, argument: str) -> Gradient:
         operand = self.operands[argument]
@@ -255,70 +224,31 @@ class _File:
         return [*lines, ")"]
 
     def _document(self) -> str:
-        title = self.entry.summary if self.entry else "an activation"
-        named = fill(f"{self.module}: {title}.", WIDTH - len('"""'))
-        about = "A PyTorch operation with a forward, a backward and a double backward of its own."
+        title = f"{self.module}: {self.entry.summary}" if self.entry else f"{self.module}"
         inputs = ", ".join(self.operands.values())
+        computed = [e for f in self.functions.values() for e in f.expressions.values()]
+        written = renamed(self.formula.expression, self.operands)
         parts = [
-            named,
-            about,
-            self._lines(f"f({inputs}) =", self._shown(self.formula.expression)),
+            fill(f"{title}.", WIDTH - len('"""')),
+            "A PyTorch operation with a forward, a backward and a double backward of its own.",
+            formula_line(f"f({inputs}) =", str(written)),
             self._derivatives(),
-            self._derivation(),
+            derivation_text(self.derivation, self.operands),
             fill(self._kept(), WIDTH),
-            self._accuracy(),
+            accuracy_text(computed, written),
         ]
         if self.entry:
             parts.append(fill(f"Reference: {self.entry.reference}.", WIDTH))
         parts.append(f"Needs PyTorch and nothing else. Made by gradsmith {gradsmith.__version__}.")
         return "\n\n".join(part for part in parts if part).replace("\\", "\\\\")
 
-    def _lines(self, left: str, right: str) -> str:
-        return fill(
-            f"{left} {right}",
-            WIDTH,
-            initial_indent="    ",
-            subsequent_indent="        ",
-            break_on_hyphens=False,
-        )
-
     def _derivatives(self) -> str:
         lines = []
         for argument, operand in self.operands.items():
             first = self.operation.gradient(argument)
             shown = "0" if first is None else self._shown(first.core)
-            lines.append(self._lines(f"df/d{operand} =", shown))
+            lines.append(formula_line(f"df/d{operand} =", shown))
         return "\n".join(lines)
-
-    def _derivation(self) -> str:
-        """The steps that lead to the first derivative, and what holds at kinks."""
-        found = self.derivation
-        x = self.inputs[0]
-        operator = f"{'D' if len(self.operands) == 1 else '∂'}(u, {x})"
-        lines = [f"How df/d{x} is found, {operator} being a derivative still to be taken:", ""]
-        for step in found.steps:
-            lines.append(self._lines("=", f"{self._shown(step.after)}   [{step.rule}]"))
-        if self.output is not None:
-            lines += ["", f"with {self.output} = f({', '.join(self.operands.values())})."]
-        if found.kinks:
-            lines += ["", "At a kink, where there is no derivative, one is chosen:", ""]
-            lines += [self._lines("", str(kink)) for kink in found.kinks]
-        return "\n".join(lines) if found.steps else ""
-
-    def _accuracy(self) -> str:
-        computed = [
-            e for function in self.functions.values() for e in function.expressions.values()
-        ]
-        means = techniques(computed, renamed(self.formula.expression, self.operands))
-        lines = ["Accuracy: everything is computed in a wider dtype and rounded once, at the end."]
-        if means:
-            lines[0] += (
-                " The formulas are rearranged, equal in exact arithmetic, so that this holds "
-                "wherever a result fits its dtype:"
-            )
-        text = fill(lines[0], WIDTH)
-        points = [fill(f"- {m}", WIDTH, subsequent_indent="  ") for m in means]
-        return "\n".join([text, *points])
 
 
 def _entry(activation: Activation) -> Entry | None:

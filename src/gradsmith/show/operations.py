@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from textwrap import indent, wrap
+from textwrap import wrap
 
-from gradsmith.backends.source import WIDTH, Elementwise, docstring, fitted
+from gradsmith.backends.formatting import WIDTH, class_source, fitted, static_method
+from gradsmith.backends.source import Elementwise
 
 LAST = "LastDerivative"
 """The class that :func:`last_class` writes."""
@@ -123,27 +124,27 @@ def _gradient_class(op: Operation, gradient: Gradient) -> str:
     backward += [_returned([*["None"] * op.told, *(f"grad_{name}" for name in names)])]
     jvp += ["return total.expand(ctx.shape)" if op.several else "return total"]
     first = "dtype: torch.dtype, " if op.told else ""
-    return _class(
+    return _function_class(
         gradient.class_name,
         f"{g} times the derivative{by}: the backward pass of :class:`{op.class_name}`.\n\n"
         f"A class of its own, so that it can be differentiated as well: double backward.",
         [
-            _method(
+            static_method(
                 f"forward({first}{_typed(names)}) -> Tensor",
                 "The product.",
                 fitted(f"return {_call(op, function, g, f'{g}.dtype', g, 'dtype')}", _BODY),
             ),
-            _method(
+            static_method(
                 "setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None",
                 "Keep what the derivatives below read.",
                 setup,
             ),
-            _method(
+            static_method(
                 f"backward(ctx: Any, {v}: Tensor) -> tuple[Tensor | None, ...]",
                 f"The derivative by each operand, times the upstream gradient {v}.",
                 backward,
             ),
-            _method(
+            static_method(
                 f"jvp(ctx: Any, {'_: None, ' * op.told}{_tangents(names)}) -> Tensor",
                 "Forward mode: the derivative by each operand, times its tangent.",
                 jvp,
@@ -170,19 +171,21 @@ def last_class(name: str) -> str:
         f'raise NotImplementedError("{name} can be differentiated twice, not three times")', _BODY
     )
     compute = ["return formula(*operands)"]
-    return _class(
+    return _function_class(
         LAST,
         "A second derivative. A third is refused: that of the code would be wrong where the code\n"
         "has kinks that the function has not, at |x| for one.",
         [
-            _method("forward(formula: Any, *operands: Any) -> Tensor", "Compute it.", compute),
-            _method(
+            static_method(
+                "forward(formula: Any, *operands: Any) -> Tensor", "Compute it.", compute
+            ),
+            static_method(
                 "setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None",
                 "Keep nothing.",
                 [],
             ),
-            _method("backward(ctx: Any, g: Tensor) -> Any", "Refuse.", refusal),
-            _method("jvp(ctx: Any, *tangents: Any) -> Any", "Refuse.", refusal),
+            static_method("backward(ctx: Any, g: Tensor) -> Any", "Refuse.", refusal),
+            static_method("jvp(ctx: Any, *tangents: Any) -> Any", "Refuse.", refusal),
         ],
     )
 
@@ -229,27 +232,27 @@ def _value_class(op: Operation) -> str:
         *fitted(f"return {_call(op, op.value, '', 'wide', None, 'dtype')}", _BODY),
     ]
     result = "tuple[Tensor | None, ...]" if op.several else "Tensor"
-    return _class(
+    return _function_class(
         op.class_name,
         "The operation: its value, and what its backward pass needs of it.",
         [
-            _method(
+            static_method(
                 f"forward({arguments}) -> Tensor",
                 "The value, in the wide dtype.",
                 value,
             ),
-            _method(
+            static_method(
                 "setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None",
                 "Keep what the derivatives read.",
                 setup,
             ),
-            _method(
+            static_method(
                 f"backward(ctx: Any, {g}: Tensor) -> {result}",
                 f"The derivative{' by each operand' if op.several else ''}, times the upstream "
                 f"gradient {g}.",
                 backward,
             ),
-            _method(
+            static_method(
                 f"jvp(ctx: Any, {'_: None, ' if op.several else ''}{_tangents(names)}) -> Tensor",
                 "Forward mode: the same with tangents in place of the upstream gradient.",
                 _value_jvp(op, saved),
@@ -370,13 +373,7 @@ def _rounded(target: str, call: str, dtype: str | None) -> list[str]:
     return [*_assigned(target, call), f"{target} = {target}.to({dtype})"]
 
 
-def _class(name: str, document: str, methods: Sequence[str]) -> str:
+def _function_class(name: str, document: str, methods: Sequence[str]) -> str:
     why = "  # made of torch operations, which torch.func.vmap can batch"
-    parts = [f"generate_vmap_rule = True{why}", *methods]
-    quoted = f'"""{document}{chr(10)}"""' if "\n" in document else docstring(document)
-    return f"class {name}(Function):\n" + indent("\n\n".join([quoted, *parts]), _TAB)
-
-
-def _method(head: str, document: str, body: Sequence[str]) -> str:
-    lines = fitted(f"def {head}:", WIDTH - len(_TAB))
-    return "\n".join(["@staticmethod", *lines, *_tabbed([f'"""{document}"""', *body])])
+    rule = f"generate_vmap_rule = True{why}"
+    return class_source(f"{name}(Function)", document, [rule, *methods])

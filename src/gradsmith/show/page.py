@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from gradsmith.activation import Activation
-from gradsmith.backends.source import techniques
 from gradsmith.calculus.derivation import Derivation, derive_formula
 from gradsmith.calculus.kinks import Kink
 from gradsmith.calculus.properties import measure_properties
@@ -21,6 +22,7 @@ from gradsmith.numerics.target import FLOAT32, FLOAT64, Target
 from gradsmith.operator.pointwise import Pointwise
 from gradsmith.show import typeset
 from gradsmith.show.charts import Series, log_chart
+from gradsmith.show.explanation import accuracy_text
 from gradsmith.show.highlight import highlighted
 from gradsmith.show.known import entry_of, title
 from gradsmith.show.numerals import number
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 Section = dict[str, Any]
 
 _SHOWN = (FLOAT32, FLOAT64)
+_DRAWABLE = re.compile(r"[\w ′″‴]+")  # names that matplotlib's formulas can hold
 _NO_ERROR = (0.0, True, "")  # a constant's: the error, whether it is within the budget, where
 
 
@@ -116,9 +119,12 @@ def pictures(activation: Activation, order: int) -> list[Section]:
     """The plot in each input, each once for light and once for dark pages."""
     what = "derivative" if order == 1 else f"first {order} derivatives"
     drawn = f"{title(activation)} and its {what}"
+    subject = activation
+    if not _DRAWABLE.fullmatch(activation.name or ""):
+        subject = Activation(replace(activation.formula, name=None))
     found = []
     for name in activation.inputs:
-        figure = plot(activation, order, wrt=name)
+        figure = plot(subject, order, wrt=name)
         light, dark = light_and_dark(figure)
         where = _in(activation, name)
         found.append(
@@ -262,7 +268,8 @@ def means(activation: Activation) -> list[str]:
     gradients = (operation.gradient(name) for name in activation.inputs)
     operations = [o for o in (operation, *gradients) if o is not None]
     computed = [o.expression_for(target) for o in operations for target in _SHOWN]
-    return techniques(computed, activation.expression)
+    _, *points = accuracy_text(computed, activation.expression).split("\n- ")
+    return [" ".join(point.split()) for point in points]
 
 
 def compared(comparison: Comparison, heading: str, about: str) -> Section:
@@ -275,14 +282,16 @@ def compared(comparison: Comparison, heading: str, about: str) -> Section:
 
 
 def verdict(comparison: Comparison) -> Section:
-    """Whether the reference agrees."""
-    figure = "agrees" if comparison.agrees else "differs"
+    """Whether the reference agrees, and if not, who is right."""
     worst = max(row.difference for row in comparison.rows)
+    more = f"largest difference {number(worst, 2)}, in output and gradients"
+    if not comparison.agrees and comparison.wrong == "reference":
+        more += "; by the exact values the reference is wrong"
     return {
         "label": f"Beside {comparison.reference}",
-        "figure": figure,
+        "figure": "agrees" if comparison.agrees else "differs",
         "mood": "good" if comparison.agrees else "bad",
-        "more": f"largest difference {worst:.2g}, in output and gradients",
+        "more": more,
     }
 
 
