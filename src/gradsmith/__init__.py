@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from gradsmith.calculus.derivation import Derivation as Derivation
     from gradsmith.catalogue.functional import NamedActivation
     from gradsmith.formula.formula import Formula as Formula
+    from gradsmith.show.emit import emit as emit
+    from gradsmith.show.plot import plot as plot
+    from gradsmith.show.report import report as report
+    from gradsmith.show.study import study as study
+    from gradsmith.show.verbs import derive as derive
+    from gradsmith.show.verbs import properties as properties
+    from gradsmith.truth.compare import compare as compare
 
     def __getattr__(name: str) -> NamedActivation: ...  # every other name is the catalogue's
 
@@ -34,8 +41,15 @@ _PUBLIC: Final[dict[str, str]] = {
     "Derivation": "gradsmith.calculus.derivation:Derivation",
     "Formula": "gradsmith.formula.formula:Formula",
     "activation": "gradsmith.activation:activation",
+    "compare": "gradsmith.truth.compare:compare",
+    "derive": "gradsmith.show.verbs:derive",
+    "emit": "gradsmith.show.emit:emit",
     "errors": "gradsmith.errors",
     "nn": "gradsmith.nn",
+    "plot": "gradsmith.show.plot:plot",
+    "properties": "gradsmith.show.verbs:properties",
+    "report": "gradsmith.show.report:report",
+    "study": "gradsmith.show.study:study",
 }
 
 

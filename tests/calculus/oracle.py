@@ -23,7 +23,7 @@ NEGLIGIBLE = mpf(10) ** -430
 """Smaller than every value that a test looks at; what is not told from zero counts as zero."""
 
 _HUGE = mpf(10) ** 400
-_PRECISIONS = (75, 150, 600, 2400, 4800)
+_PRECISIONS = (600, 2400, 4800)
 _ENOUGH = 2400  # digits to tell everything from zero that is not negligible
 
 
@@ -181,14 +181,26 @@ def as_fraction(value: Real) -> Fraction:
     return Fraction(*to_rational(value._mpf_))
 
 
+def precisions(*point: float | Fraction | Real) -> list[int]:
+    """Rising precisions, in digits.
+
+    1 + x is told from 1 at the first one, and terms four orders smaller at the second: two
+    evaluations that both miss a term would agree on a wrong value.
+    """
+    with mp.workdps(20):
+        sizes = [abs(as_real(p)) for p in point if p]
+        orders = max((abs(int(mpmath.log10(size))) for size in sizes), default=0)
+    return [75 + orders, 150 + 9 * orders // 2, *(p for p in _PRECISIONS if p > 150 + 9 * orders)]
+
+
 def exact(function: Callable[..., Real], *point: float | Fraction | Real, digits: int = 50) -> Real:
     """``function(*point)`` to ``digits`` digits, or None where it has no real value.
 
     The precision rises until two evaluations agree; None as well where none do, because a
     comparison stays open or the value is a zero times something large.
     """
-    previous = None
-    for precision in _PRECISIONS:
+    first = previous = None
+    for precision in precisions(*point):
         with mp.workdps(precision):
             try:
                 value = function(*(as_real(p) for p in point))
@@ -196,10 +208,9 @@ def exact(function: Callable[..., Real], *point: float | Fraction | Real, digits
                 value = None
             if value is not None and not mpmath.isfinite(value):
                 value = None
-            if precision == _PRECISIONS[0]:
-                previous = value
-                continue
-            if value is None or previous is None:
+            if first is None:
+                first = precision
+            elif value is None or previous is None:
                 if value is previous:
                     return None
             elif max(abs(value), abs(previous)) < NEGLIGIBLE and precision >= _ENOUGH:

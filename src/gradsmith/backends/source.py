@@ -17,7 +17,7 @@ from textwrap import indent
 from gradsmith.backends.aten import source_lines
 from gradsmith.backends.compensation import HELPERS
 from gradsmith.backends.formatting import INDENT, WIDTH, docstring, fitted
-from gradsmith.backends.variants import Variants, merged
+from gradsmith.backends.variants import Computed, Variants, merged
 from gradsmith.formula.expression import Expr, Symbol, substitute
 from gradsmith.numerics.target import FLOAT32, FLOAT32_ALONE, Target
 
@@ -36,22 +36,24 @@ class Elementwise:
     Attributes:
         name: what it is called.
         operands: its arguments, tensors that broadcast against each other.
-        expressions: what it returns, for each target; the symbols are among ``operands``.
+        computed: what it returns, for each target; the symbols are among ``operands``.
         summary: the first line of its docstring, without the full stop.
     """
 
     name: str
     operands: tuple[str, ...]
-    expressions: Mapping[Target, Expr]
+    computed: Mapping[Target, Computed]
     summary: str
 
     @property
     def varies(self) -> bool:
-        """Whether what it computes depends on the dtype that the result is rounded to.
+        """Whether what it computes depends on the dtype that the result is rounded to."""
+        return len(set(self.computed.values())) > 1
 
-        That dtype is then its last argument, called :data:`RESULT`.
-        """
-        return len(set(self.expressions.values())) > 1
+    @property
+    def widens(self) -> bool:
+        """Whether it needs float64 for some results of 16 bits."""
+        return any(found.widened for found in self.computed.values())
 
 
 def safe_names(
@@ -91,34 +93,50 @@ def helper_sources(functions: Iterable[Elementwise]) -> list[str]:
     """The text of the helpers that the functions call."""
     needed: dict[str, None] = {}
     for function in functions:
-        for expression in dict.fromkeys(function.expressions.values()):
-            written = source_lines(expression, function.operands)
+        for found in dict.fromkeys(function.computed.values()):
+            written = source_lines(found.expression, function.operands)
             needed |= dict.fromkeys(written.helpers)
     return [getsource(HELPERS[name]).rstrip() for name in needed]
 
 
-def function_source(function: Elementwise) -> str:
-    """The text of the function, its lines at most :data:`~.formatting.WIDTH` long."""
+def function_source(function: Elementwise, told: bool) -> str:
+    """The text of the function, its lines at most :data:`~.formatting.WIDTH` long.
+
+    Args:
+        function: the function.
+        told: whether it takes the dtype of the result, as its last argument :data:`RESULT`.
+    """
     arguments = [f"{name}: Tensor" for name in function.operands]
-    arguments += [f"{RESULT}: torch.dtype"] if function.varies else []
+    arguments += [f"{RESULT}: torch.dtype"] if told else []
     head = fitted(f"def {function.name}({', '.join(arguments)}) -> Tensor:", WIDTH)
-    found = merged(function.expressions, function.operands)
-    body = [docstring(function.summary + "."), *_cases(function, found), *_table(found)]
+    found = merged(function.computed, function.operands)
+    body = [docstring(function.summary + "."), *_cases(function.operands, found)]
+    if found.widened:
+        condition = _condition(found.widened, function.operands[0])
+        body += [f"if {condition}:", INDENT + _widening(function.operands)]
+    body += _table(found)
     body += _lines(function.operands, found.expression, len(INDENT), found.names)
     return "\n".join([*head, indent("\n".join(body), INDENT)])
 
 
-def _cases(function: Elementwise, found: Variants) -> list[str]:
+def _cases(operands: Sequence[str], found: Variants) -> list[str]:
     """What is computed for some dtypes only, each case returning its result."""
     lines = []
     if found.cases:
         lines = ["# How much care the digits need depends on how many of them the result keeps."]
-    for targets, expression in found.cases:
+    for targets, computed in found.cases:
         if FLOAT32_ALONE in targets:
             lines += ["# The last case is a device without float64."]
-        lines += [f"if {_condition(targets, function.operands[0])}:"]
-        lines += [INDENT + x for x in _lines(function.operands, expression, 2 * len(INDENT))]
+        case = _lines(operands, computed.expression, 2 * len(INDENT))
+        if computed.widened:
+            case = [_widening(operands), *case]
+        lines += [f"if {_condition(targets, operands[0])}:", *(INDENT + x for x in case)]
     return lines
+
+
+def _widening(operands: Sequence[str]) -> str:
+    listed = ", ".join(operands)
+    return f"{f'({listed},)' if len(operands) == 1 else listed} = widest({listed})"
 
 
 def _condition(targets: Sequence[Target], operand: str) -> str:

@@ -18,57 +18,76 @@ _MOST = 4  # bounds in a table
 
 
 @dataclass(frozen=True, slots=True)
+class Computed:
+    """What is computed for one target.
+
+    Attributes:
+        expression: what to compute.
+        widened: whether in float64, where others of its kind make do with float32.
+    """
+
+    expression: Expr
+    widened: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Variants:
     """What to compute for each target.
 
     Attributes:
         cases: the targets for which something else is computed, and what.
         expression: what is computed for all others.
+        widened: those of the others for which it takes float64 instead of float32.
         names: the symbols in it that stand for bounds.
         bounds: their values for each of the others.
     """
 
-    cases: tuple[tuple[tuple[Target, ...], Expr], ...]
+    cases: tuple[tuple[tuple[Target, ...], Computed], ...]
     expression: Expr
+    widened: tuple[Target, ...]
     names: tuple[str, ...]
     bounds: Mapping[Target, tuple[float, ...]]
 
 
-def merged(expressions: Mapping[Target, Expr], taken: Collection[str]) -> Variants:
+def merged(computed: Mapping[Target, Computed], taken: Collection[str]) -> Variants:
     """The expressions with as much in common as they have.
 
     Args:
-        expressions: one for each target, :data:`FLOAT32` among them.
+        computed: what is best for each target, :data:`FLOAT32` among them.
         taken: names that a bound must not have.
     """
-    main = expressions[FLOAT32]
-    alike = [
-        target
-        for target, expression in expressions.items()
-        if expression is main
-        # A table goes by the dtype of the result, which this one has in common with FLOAT32.
-        or (target is not FLOAT32_ALONE and _merge((main, expression), {}, ()) is not None)
-    ]
+    main = computed[FLOAT32]
+    alike = [target for target, found in computed.items() if _joins(target, found, main)]
     names: dict[tuple[Expr, ...], str] = {}
-    together = _merge(tuple(expressions[t] for t in alike), names, taken)
+    together = _merge(tuple(computed[t].expression for t in alike), names, taken)
     if together is None or len(names) > _MOST:
-        alike = [target for target in alike if expressions[target] is main]
-        names, together = {}, main
-    rest: dict[Expr, list[Target]] = {}
-    for target, expression in expressions.items():
+        alike = [t for t in alike if computed[t].expression is main.expression]
+        names, together = {}, main.expression
+    rest: dict[Computed, list[Target]] = {}
+    for target, found in computed.items():
         if target not in alike:
-            rest.setdefault(expression, []).append(target)
+            rest.setdefault(found, []).append(target)
     bounds = {
         target: tuple(_value(numbers[i]) for numbers in names) for i, target in enumerate(alike)
     }
-    cases = tuple((tuple(targets), expression) for expression, targets in rest.items())
-    return Variants(cases, together, tuple(names.values()), bounds)
+    cases = tuple((tuple(targets), found) for found, targets in rest.items())
+    widened = tuple(target for target in alike if computed[target].widened)
+    return Variants(cases, together, widened, tuple(names.values()), bounds)
+
+
+def _joins(target: Target, found: Computed, main: Computed) -> bool:
+    if found.expression is main.expression:
+        return True
+    # A table goes by the dtype of the result, which this one has in common with FLOAT32.
+    if target is FLOAT32_ALONE:
+        return False
+    return _merge((main.expression, found.expression), {}, ()) is not None
 
 
 def _merge(
     nodes: tuple[Expr, ...], names: dict[tuple[Expr, ...], str], taken: Collection[str]
 ) -> Expr | None:
-    """One expression for several, symbols for the bounds in which they differ; None if more does."""
+    """One expression for several, symbols for the bounds in which alone they differ, or None."""
     first = nodes[0]
     if all(node is first for node in nodes):
         return first

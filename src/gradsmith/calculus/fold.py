@@ -42,7 +42,7 @@ def _fold_node(node: Expr) -> Expr:
     if function is ADD:
         return _fold_sum(node, a, b)
     if function is SUB:
-        return a if b is ZERO else (_fold_node(NEG(b)) if a is ZERO else node)
+        return _fold_difference(node, a, b)
     if function is MUL:
         return _fold_product(node, a, b)
     if function is DIV:
@@ -61,6 +61,14 @@ def _fold_sum(node: Expr, a: Expr, b: Expr) -> Expr:
         return b if a is ZERO else a
     if isinstance(b, Call) and b.function is NEG:
         return a - b.args[0]
+    return node
+
+
+def _fold_difference(node: Expr, a: Expr, b: Expr) -> Expr:
+    if a is ZERO or b is ZERO:
+        return a if b is ZERO else _fold_node(NEG(b))
+    if isinstance(b, Call) and b.function is NEG:
+        return a + b.args[0]
     return node
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated
@@ -27,10 +26,14 @@ from gradsmith.cli.console import (
 )
 from gradsmith.cli.options import (
     Against,
+    Dtype,
+    Format,
     FormulaText,
     Inputs,
+    Order,
     Output,
     Parameters,
+    WithRespectTo,
     file_name,
     resolved,
 )
@@ -42,34 +45,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Order = Annotated[int, typer.Option(min=1, help="How often to differentiate.")]
-WithRespectTo = Annotated[
-    str | None,
-    typer.Option(
-        "--wrt",
-        metavar="NAME",
-        help="The input or parameter it is about; the first input if left out.",
-        show_default=False,
-    ),
-]
-
-
-class Format(StrEnum):
-    """How a derivation is written."""
-
-    TEXT = "text"
-    MARKDOWN = "markdown"
-    LATEX = "latex"
-
-
-class Dtype(StrEnum):
-    """What is computed in."""
-
-    FLOAT64 = "float64"
-    FLOAT32 = "float32"
-    FLOAT16 = "float16"
-    BFLOAT16 = "bfloat16"
 
 
 def _version(asked: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,6 +58,35 @@ Against = Annotated[
         show_default=False,
     ),
 ]
+
+Order = Annotated[int, typer.Option(min=1, help="How often to differentiate.")]
+WithRespectTo = Annotated[
+    str | None,
+    typer.Option(
+        "--wrt",
+        metavar="NAME",
+        help="The input or parameter it is about; the first input if left out.",
+        show_default=False,
+    ),
+]
+
+
+class Format(StrEnum):
+    """How a derivation is written."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    LATEX = "latex"
+
+
+class Dtype(StrEnum):
+    """What is computed in."""
+
+    FLOAT64 = "float64"
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
+
 
 _HOW_TO_NAME = "Here: -p NAME=VALUE for a parameter, -i NAME for each input."
 _RESERVED = ("formula", "inputs", "name")  # arguments of gradsmith.activation itself

@@ -167,7 +167,7 @@ def _unknown(symbol: str, inputs: Sequence[str], parameters: Iterable[str]) -> s
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, known, n=2, cutoff=0.6)
+    near = get_close_matches(name, dict.fromkeys(known), n=2, cutoff=0.6)
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 

@@ -183,35 +183,51 @@ def same(a: Expr, b: Expr) -> bool:
 def _key(node: Expr) -> object:
     if isinstance(node, Call) and node.function in (ADD, SUB, NEG, MUL, DIV, POW):
         return _unit_key(node)
-    return (node.function, tuple(map(_key, node.args))) if isinstance(node, Call) else node
+    return (node.function, *map(_key, node.args)) if isinstance(node, Call) else node
+
+
+_Key = frozenset[tuple[object, Fraction]]  # atoms with exponents
 
 
 @lru_cache(maxsize=20_000)
-def _unit_key(node: Expr) -> tuple[Fraction, object]:
+def _unit_key(node: Expr) -> tuple[Fraction, _Key]:
     """A coefficient, and a key for the rest that all multiples of ``node`` share."""
     terms = sum_terms(node)
     if len(terms) != 1:
-        parts = [(c, _key(rest)) for c, rest in terms]
-        content = reduce(common_divisor, (abs(c) for c, _ in parts)) if parts else Fraction(0)
-        # One term decides the sign; which one, must not depend on their order.
-        if parts and min(parts, key=lambda part: hash(part[1]))[0] < 0:
-            content = -content
-        return content, ("sum", frozenset((c / content, key) for c, key in parts))
+        return _unit_key_of_sum(terms)
     ((scale, rest),) = terms
     coefficient, factors = product_factors(rest)
     coefficient *= scale
     if factors == ((rest, Fraction(1)),):  # a single part, or a power with a symbolic exponent
-        whole = (rest.function, tuple(map(_key, rest.args))) if isinstance(rest, Call) else rest
-        return coefficient, frozenset({(whole, Fraction(1))})
-    found = []
+        atom = (rest.function, *map(_key, rest.args)) if isinstance(rest, Call) else rest
+        return coefficient, frozenset({(atom, Fraction(1))})
+    collected: dict[object, Fraction] = {}
     for base, power in factors:
         unit, key = _unit_key(base)
+        if not unit and power > 0:
+            return Fraction(0), frozenset()
         if unit and abs(power) <= _LARGEST_POWER:
             coefficient *= unit**power.numerator
         else:
-            key = _key(base)
-        found.append((key, power))
-    return coefficient, frozenset(found)
+            key = frozenset({(_key(base), Fraction(1))})
+        for part, exponent in key:
+            collected[part] = collected.get(part, Fraction(0)) + exponent * power
+    return coefficient, frozenset((atom, power) for atom, power in collected.items() if power)
+
+
+def _unit_key_of_sum(terms: Sequence[Term]) -> tuple[Fraction, _Key]:
+    collected: dict[_Key, Fraction] = {}
+    for coefficient, rest in terms:
+        unit, key = _unit_key(rest)
+        collected[key] = collected.get(key, Fraction(0)) + coefficient * unit
+    parts = [(c, key) for key, c in collected.items() if c]
+    if len(parts) == 1:
+        return parts[0]
+    content = reduce(common_divisor, (abs(c) for c, _ in parts)) if parts else Fraction(0)
+    # One term decides the sign; which one, must not depend on their order.
+    if parts and min(parts, key=lambda part: hash(part[1]))[0] < 0:
+        content = -content
+    return content, frozenset({(frozenset((c / content, key) for c, key in parts), Fraction(1))})
 
 
 @lru_cache(maxsize=50_000)
@@ -226,7 +242,7 @@ def sum_terms(node: Expr) -> tuple[Term, ...]:
             stack += [(second, part.args[1]), (sign, part.args[0])]
             continue
         coefficient, rest = split_coefficient(part)
-        if isinstance(rest, Call) and rest.function in (ADD, SUB) and coefficient != 1:
+        if isinstance(rest, Call) and rest.function in (ADD, SUB):
             stack.append((sign * coefficient, rest))
             continue
         found[rest] = found.get(rest, Fraction(0)) + sign * coefficient

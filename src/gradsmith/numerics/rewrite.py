@@ -15,7 +15,7 @@ from functools import lru_cache
 from gradsmith.calculus.fold import fold
 from gradsmith.calculus.terms import sum_of_terms
 from gradsmith.formula.expression import Call, Expr, substitute, walk, with_args
-from gradsmith.formula.vocabulary import ADD, DIV, MUL, POW, SUB
+from gradsmith.formula.vocabulary import ADD, DIV, MUL, NEG, POW, SUB
 from gradsmith.numerics.matching import (
     Binding,
     build_product,
@@ -88,6 +88,9 @@ def _one_pass(root: Expr, rules: tuple[Rule, ...]) -> Expr:
 @lru_cache(maxsize=50_000)
 def _first_fitting(rules: tuple[Rule, ...], node: Expr) -> Expr:
     if isinstance(node, Call):
+        (first, *_) = node.args or (node,)
+        if node.function is NEG and isinstance(first, Call) and first.function is NEG:
+            return first.args[0]
         for rule in rules:
             if (found := apply_rule(rule, node)) is not None:
                 return found

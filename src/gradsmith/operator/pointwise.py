@@ -257,7 +257,7 @@ class Pointwise:
 
     def evaluate(self, operands: Sequence[Any], precision: Precision) -> Tensor:
         """The operation by torch's functions, unknown to autograd."""
-        precision = self._sufficient(precision)
+        precision = self.sufficient(precision)
         tensors = {n: o for n, o in zip(self.operands, operands, strict=True) if _is_tensor(o)}
         shape = common_shape(tensors)
         device = common_device(tensors)
@@ -267,7 +267,7 @@ class Pointwise:
             result = spread(result, shape, device, tensors.values())
         return result.to(precision.storage)
 
-    def _sufficient(self, precision: Precision) -> Precision:
+    def sufficient(self, precision: Precision) -> Precision:
         """``precision``, or a wider one where that misses the budget for this operation."""
         wider = precision.wider
         if wider is None or not free_symbols(self.core):

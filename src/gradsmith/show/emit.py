@@ -8,15 +8,18 @@ how it stays accurate. It is made of the same generated code that runs here.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from keyword import iskeyword
 from pathlib import Path
 from textwrap import fill
 
+import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from torch import nn
 
 import gradsmith
 from gradsmith.activation import Activation, Resolvable, resolve
+from gradsmith.backends import dispatch
 from gradsmith.backends.formatting import WIDTH, docstring, fitted
 from gradsmith.backends.source import (
     Elementwise,
@@ -25,10 +28,11 @@ from gradsmith.backends.source import (
     renamed,
     safe_names,
 )
+from gradsmith.backends.variants import Computed
 from gradsmith.calculus.derivation import derive_formula
 from gradsmith.catalogue import CATALOGUE, Entry
 from gradsmith.formula.expression import Expr
-from gradsmith.numerics.target import TARGETS
+from gradsmith.numerics.target import BFLOAT16, FLOAT16, FLOAT32, FLOAT32_ALONE, FLOAT64, Target
 from gradsmith.operator.pointwise import Pointwise
 from gradsmith.show.explanation import accuracy_text, derivation_text, formula_line, saving_text
 from gradsmith.show.operations import Gradient, Operation, classes
@@ -36,11 +40,13 @@ from gradsmith.show.operations import Gradient, Operation, classes
 _TAKEN = frozenset(
     """
     torch Tensor nn Function Any reduce ctx inputs output compute dtype total needed self learnable
-    result wide _ COMPUTE_DTYPE compute_dtype result_dtype reduced product_error sum_error points
+    result wide storage rounded widest zeros gradient_of as_operand value Callable partial
+    COMPUTE_DTYPE compute_dtype result_dtype reduced product_error sum_error points
     operands names name float getattr isinstance print LastDerivative
     """.split()  # noqa: SIM905
 )
 _TAKEN_CLASSES = frozenset({"Tensor", "Function", "Any", "Module", "LastDerivative"})
+_TARGETS = (FLOAT64, FLOAT32, FLOAT16, BFLOAT16, FLOAT32_ALONE)
 _SYMBOLS = {"′": "_prime", "″": "_second", "‴": "_third"}
 
 
@@ -92,6 +98,7 @@ class _File:
     def text(self) -> str:
         described = self._described()
         functions = list(self.functions.values())
+        operations = classes(described)
         environment = Environment(
             loader=FileSystemLoader(Path(__file__).parent / "templates"),
             undefined=StrictUndefined,
@@ -100,19 +107,24 @@ class _File:
             keep_trailing_newline=True,
             autoescape=False,  # Python, not HTML
         )
-        several = described.several
+        told = any(function.varies for function in functions)
+        written = [function_source(function, told) for function in functions]
         return environment.get_template("activation.py.jinja").render(
             document=self._document(),
             name=self.name,
             module=self.module,
             operation=described.class_name,
-            several=several,
+            several=described.several,
+            has_last=described.has_last,
+            zeros=any("zeros(ctx" in text for text in operations),
+            widens=any(function.widens for function in functions),
+            told=told,
             inputs=self.inputs,
             operands=tuple(self.operands.values()),
             parameters=self.parameters,
             parameter_names=repr(tuple(self.parameters)).replace("'", '"'),
-            elementwise=[*helper_sources(functions), *map(function_source, functions)],
-            operations=classes(described),
+            elementwise=[*helper_sources(functions), *written],
+            operations=operations,
             head="\n".join(fitted(f"def {self.name}({self._signature()}) -> Tensor:", WIDTH)),
             function_document=docstring(self._one_line("elementwise")),
             module_document=self._module_document(),
@@ -153,13 +165,12 @@ class _File:
         second: dict[str, Elementwise | None] = {}
         for other in first.operands:
             after = first.gradient(other)
-            if other in first.factors or after is None:
-                # Linear in the upstream gradient: the derivative by it is the same function.
-                second[g if other in first.factors else self.operands[other]] = (
-                    None if after is None else self._with_factor(function, v)
-                )
+            if other in first.factors:
                 continue
             twice = self.operands[other]
+            if after is None:
+                second[twice] = None
+                continue
             suffix = "second" if single else f"second{by}_{twice}"
             second[twice] = self._function(
                 after,
@@ -169,18 +180,13 @@ class _File:
             )
         return Gradient(operand, class_name, function, second)
 
-    def _with_factor(self, function: Elementwise, factor: str) -> Elementwise:
-        return Elementwise(
-            function.name, (*function.operands[:-1], factor), function.expressions, function.summary
-        )
-
     def _function(self, pointwise: Pointwise, suffix: str, summary: str) -> Elementwise:
         if pointwise not in self.functions:
             names = self._names_of(pointwise)
             self.functions[pointwise] = Elementwise(
                 f"{self.name}_{suffix}",
                 tuple(names.values()),
-                {t: renamed(pointwise.expression_for(t), names) for t in TARGETS},
+                {target: _computed(pointwise, target, names) for target in _TARGETS},
                 summary,
             )
         return self.functions[pointwise]
@@ -226,7 +232,7 @@ class _File:
     def _document(self) -> str:
         title = f"{self.module}: {self.entry.summary}" if self.entry else f"{self.module}"
         inputs = ", ".join(self.operands.values())
-        computed = [e for f in self.functions.values() for e in f.expressions.values()]
+        computed = [c.expression for f in self.functions.values() for c in f.computed.values()]
         written = renamed(self.formula.expression, self.operands)
         parts = [
             fill(f"{title}.", WIDTH - len('"""')),
@@ -249,6 +255,15 @@ class _File:
             shown = "0" if first is None else self._shown(first.core)
             lines.append(formula_line(f"df/d{operand} =", shown))
         return "\n".join(lines)
+
+
+def _computed(pointwise: Pointwise, target: Target, names: Mapping[str, str]) -> Computed:
+    """What is computed here for results of a target, under the file's names."""
+    dtype, device_type = getattr(torch, target.name), "mps" if target is FLOAT32_ALONE else "cpu"
+    precision = dispatch.precision(dtype, device_type)
+    used = pointwise.sufficient(precision)
+    expression = renamed(pointwise.expression_for(used.target), names)
+    return Computed(expression, used.compute is not precision.compute)
 
 
 def _entry(activation: Activation) -> Entry | None:

@@ -1,4 +1,4 @@
-"""The text with which an emitted file opens: what it computes, where that comes from, and why so."""
+"""The text with which an emitted file opens: what it computes, where that comes from, and why."""
 
 from __future__ import annotations
 

@@ -11,14 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
-from gradsmith.backends.formatting import WIDTH, class_source, fitted, static_method
+from gradsmith.backends.formatting import INDENT, WIDTH, class_source, fitted, static_method
 from gradsmith.backends.source import Elementwise
 
 LAST = "LastDerivative"
-"""The class that :func:`last_class` writes."""
+"""The class of what can be computed but not be differentiated once more."""
 
-_TAB = " " * 4
-_BODY = WIDTH - 2 * len(_TAB)  # characters that a line of a method's body can have
+_BODY = WIDTH - 2 * len(INDENT)  # characters that a line of a method's body can have
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +29,8 @@ class Gradient:
         class_name: of the ``Function``.
         function: g times the derivative; the last operand is the upstream gradient g. None where
             the derivative is zero everywhere.
-        second: for each operand of ``function`` the function that, with one more upstream
-            gradient as its last operand, is the gradient by that operand; None where it is zero.
+        second: for each operand of ``function`` but the last the function that, with one more
+            upstream gradient as its last operand, is the gradient by it; None where it is zero.
     """
 
     operand: str
@@ -68,19 +67,39 @@ class Operation:
         return len(self.value.operands) > 1
 
     @property
-    def told(self) -> bool:
-        """Whether the gradients' classes must be told the dtype of the result."""
-        functions = [self.value]
-        for gradient in self.gradients:
-            functions += [f for f in (gradient.function, *gradient.second.values()) if f]
-        return self.several and any(function.varies for function in functions)
+    def has_last(self) -> bool:
+        """Whether there is a second derivative."""
+        return any(function for g in self.gradients for function in g.second.values())
 
 
 def classes(operation: Operation) -> list[str]:
     """The text of every class, those of the gradients first."""
     found = [_gradient_class(operation, g) for g in operation.gradients if g.function]
-    used = [LAST] if any(f"{LAST}.apply" in text for text in found) else []
-    return [*(last_class(operation.name) for _ in used), *found, _value_class(operation)]
+    last = [_last_class(operation)] if operation.has_last else []
+    return [*last, *found, _value_class(operation)]
+
+
+def _last_class(op: Operation) -> str:
+    refusal = fitted(
+        f'raise NotImplementedError("{op.name} can be differentiated twice, not three times")',
+        _BODY,
+    )
+    inputs = "inputs: tuple[Any, ...], output: Tensor"
+    return _function_class(
+        LAST,
+        "A second derivative. A third is refused: that of the code would be wrong where the code\n"
+        "has kinks that the function has not, at |x| for one.",
+        [
+            static_method(
+                "forward(*arguments: Any) -> Tensor",
+                "Compute it; the first argument is the formula.",
+                ["return rounded(*arguments)"],
+            ),
+            static_method(f"setup_context(ctx: Any, {inputs}) -> None", "Keep nothing.", []),
+            static_method("backward(ctx: Any, g: Tensor) -> Any", "Refuse.", refusal),
+            static_method("jvp(ctx: Any, *tangents: Any) -> Any", "Refuse.", refusal),
+        ],
+    )
 
 
 def _gradient_class(op: Operation, gradient: Gradient) -> str:
@@ -88,51 +107,47 @@ def _gradient_class(op: Operation, gradient: Gradient) -> str:
     assert function is not None
     names = function.operands
     g, v = op.upstream
-    by = f" by {gradient.operand}" if op.several else ""
-    read = [*(s.operands[:-1] for s in gradient.second.values() if s)]
+    read = [function.operands[:-1], *(s.operands[:-1] for s in gradient.second.values() if s)]
     saved = [name for name in names if any(name in operands for operands in read)]
-    like = {name: f"{name}.dtype" if name in saved else "ctx.dtype" for name in names}
-    setup = [
-        f"ctx.dtype, {', '.join(names)} = inputs" if op.told else f"{_unpacked(names)} = inputs"
-    ]
+    # Of a single operand the zero to add to is made like g.
+    forward = [n for n in names if n in saved or (n == g and not op.several)]
+    settings = ["dtype", "storage"] if op.several else []
+    setup = [f"{_unpacked([*(f'ctx.{s}' for s in settings), *names])} = inputs"]
     if saved:
         setup += [f"ctx.save_for_backward({', '.join(saved)})"]
-    forward = [name for name in names if name in saved or name == g]
-    setup += [f"ctx.save_for_forward({', '.join(forward)})"]
-    if op.several:
-        setup += ["ctx.shape = output.shape", *(_like(name) for name in names)]
-    elif any(name not in (*saved, g) for name in names):
-        setup += [f"ctx.dtype = {names[0]}.dtype"]
+    if forward:
+        setup += [f"ctx.save_for_forward({', '.join(forward)})"]
+    setup += _setup(op, names)
     backward = [f"{_unpacked(saved)} = ctx.saved_tensors"] if saved else []
     backward += [" = ".join(f"grad_{name}" for name in names) + " = None"]
-    jvp = [f"{_unpacked(forward)} = ctx.saved_tensors", f"total = torch.zeros_like({g})"]
-    for position, name in enumerate(names, start=int(op.told)):
-        second = gradient.second[name]
-        product = _differentiated(op, gradient, name, v, f"{v}.dtype")
-        backward += [f"if ctx.needs_input_grad[{position}]:"]
-        if op.several:
-            rounded = f"reduced({product}, *ctx.{name}_like)"
-            backward += _tabbed(_assigned(f"grad_{name}", rounded))
+    jvp = [f"{_unpacked(forward)} = ctx.saved_tensors"] if forward else []
+    jvp += _start(op, g)
+    for position, name in enumerate(names, start=len(settings)):
+        if name == g:  # it is linear in g
+            call: str | None = f"{gradient.class_name}.apply"
+            operands: Sequence[str] = names[:-1]
         else:
-            backward += _tabbed(
-                _rounded(f"grad_{name}", product, None if name == g else like[name])
-            )
-        if second:
-            tangent = f"{name}_t" if name == g else f"{name}_t.to({g}.dtype)"
-            term = _differentiated(op, gradient, name, tangent, f"{g}.dtype")
-            jvp += [f"if {name}_t is not None:", *_tabbed(_assigned("total", f"total + {term}"))]
-    backward += [_returned([*["None"] * op.told, *(f"grad_{name}" for name in names)])]
-    jvp += ["return total.expand(ctx.shape)" if op.several else "return total"]
-    first = "dtype: torch.dtype, " if op.told else ""
+            second = gradient.second[name]
+            call = f"partial({LAST}.apply, {second.name})" if second else None
+            operands = second.operands[:-1] if second else ()
+        backward += [f"if ctx.needs_input_grad[{position}]:"]
+        backward += _tabbed(_product(op, name, call, [*operands, v]))
+        if call:
+            jvp += _term(op, name, call, operands)
+    backward += [_returned([*["None" for _ in settings], *(f"grad_{name}" for name in names)])]
+    jvp += ["return total.to(ctx.storage)" if op.several else "return total"]
+    by = f" by {gradient.operand}" if op.several else ""
+    arguments = [*(f"{s}: torch.dtype" for s in settings), *(f"{n}: Tensor" for n in names)]
+    skipped = "".join(f"_{s}: None, " for s in settings)
     return _function_class(
         gradient.class_name,
         f"{g} times the derivative{by}: the backward pass of :class:`{op.class_name}`.\n\n"
         f"A class of its own, so that it can be differentiated as well: double backward.",
         [
             static_method(
-                f"forward({first}{_typed(names)}) -> Tensor",
+                f"forward({', '.join(arguments)}) -> Tensor",
                 "The product.",
-                fitted(f"return {_call(op, function, g, f'{g}.dtype', g, 'dtype')}", _BODY),
+                fitted(f"return rounded({', '.join([function.name, *settings, *names])})", _BODY),
             ),
             static_method(
                 "setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None",
@@ -145,7 +160,7 @@ def _gradient_class(op: Operation, gradient: Gradient) -> str:
                 backward,
             ),
             static_method(
-                f"jvp(ctx: Any, {'_: None, ' * op.told}{_tangents(names)}) -> Tensor",
+                f"jvp(ctx: Any, {skipped}{_tangents(names)}) -> Tensor",
                 "Forward mode: the derivative by each operand, times its tangent.",
                 jvp,
             ),
@@ -153,93 +168,43 @@ def _gradient_class(op: Operation, gradient: Gradient) -> str:
     )
 
 
-def _differentiated(op: Operation, gradient: Gradient, name: str, factor: str, wide: str) -> str:
-    """The derivative of a gradient by one of its operands, times ``factor``."""
-    g, v = op.upstream
-    second = gradient.second[name]
-    if second is None:
-        return f"torch.zeros_like({factor})"
-    if name == g:  # the gradient is linear in it
-        return _applied(op, gradient, factor)
-    function, _, arguments = _call(op, second, v, wide, factor).partition("(")
-    return f"{LAST}.apply({function}, {arguments}"
-
-
-def last_class(name: str) -> str:
-    """The class of what can be computed but not be differentiated once more."""
-    refusal = fitted(
-        f'raise NotImplementedError("{name} can be differentiated twice, not three times")', _BODY
-    )
-    compute = ["return formula(*operands)"]
-    return _function_class(
-        LAST,
-        "A second derivative. A third is refused: that of the code would be wrong where the code\n"
-        "has kinks that the function has not, at |x| for one.",
-        [
-            static_method(
-                "forward(formula: Any, *operands: Any) -> Tensor", "Compute it.", compute
-            ),
-            static_method(
-                "setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None",
-                "Keep nothing.",
-                [],
-            ),
-            static_method("backward(ctx: Any, g: Tensor) -> Any", "Refuse.", refusal),
-            static_method("jvp(ctx: Any, *tangents: Any) -> Any", "Refuse.", refusal),
-        ],
-    )
-
-
 def _value_class(op: Operation) -> str:
     names = op.value.operands
     g, _ = op.upstream
-    reads = {
-        x.operand: x.function.operands[:-1] if x.function is not None else () for x in op.gradients
-    }
+    reads = {x.operand: x.function.operands[:-1] if x.function else () for x in op.gradients}
     saved = [name for name in names if any(name in operands for operands in reads.values())]
-    unpacked = [f"{_unpacked(saved)} = ctx.saved_tensors"] if saved else []
-    setup = [f"ctx.dtype, {', '.join(names)} = inputs"] if op.several else []
-    if not op.several:
-        setup += [f"({names[0]},) = inputs"]
+    setup = [f"{_unpacked([*['ctx.dtype'] * op.several, *names])} = inputs"]
+    setup = setup if saved or op.several else []
     setup += [f"# {line}" for line in wrap(op.why_saved, _BODY - 2)]
     if saved:
         setup += _saving(op, saved, reads)
-    if op.several:
-        setup += [f"ctx.save_for_forward({', '.join(saved)})"] if saved else []
-        setup += ["ctx.shape, ctx.device = output.shape, output.device"]
-        setup += [_like(name) for name in names]
-    else:
-        setup += [f"ctx.save_for_forward({names[0]})"]
-    if not op.several and not saved:
-        setup += [f"ctx.dtype = {names[0]}.dtype"]
-    backward = list(unpacked)
-    if op.several:
-        backward += [" = ".join(f"grad_{name}" for name in names) + " = None"]
-        for position, gradient in enumerate(op.gradients, start=1):
-            product = _applied(op, gradient, g)
-            line = _assigned(
-                f"grad_{gradient.operand}", f"reduced({product}, *ctx.{gradient.operand}_like)"
-            )
-            backward += [f"if ctx.needs_input_grad[{position}]:", *_tabbed(line)]
-        backward += [_returned(["None", *(f"grad_{name}" for name in names)])]
-    else:
-        like = f"{names[0]}.dtype" if saved else "ctx.dtype"
-        backward += [f"return {_applied(op, op.gradients[0], g)}.to({like})"]
-    arguments = f"dtype: torch.dtype, {_typed(names)}" if op.several else _typed(names)
-    wide = f"compute_dtype({'dtype' if op.several else f'{names[0]}.dtype'}, {names[0]}.device)"
-    value = [
-        f"wide = {wide}",
-        *fitted(f"return {_call(op, op.value, '', 'wide', None, 'dtype')}", _BODY),
-    ]
-    result = "tuple[Tensor | None, ...]" if op.several else "Tensor"
+        setup += [f"ctx.save_for_forward({', '.join(saved)})"]
+    setup += _setup(op, names)
+    unpacked = [f"{_unpacked(saved)} = ctx.saved_tensors"] if saved else []
+    backward = [*unpacked, " = ".join(f"grad_{name}" for name in names) + " = None"]
+    jvp = [*unpacked, *_start(op, f"{names[0]}_t")]
+    for position, gradient in enumerate(op.gradients, start=int(op.several)):
+        call = f"{gradient.class_name}.apply" if gradient.function else None
+        operands = reads[gradient.operand]
+        backward += [f"if ctx.needs_input_grad[{position}]:"]
+        backward += _tabbed(_product(op, gradient.operand, call, [*operands, g]))
+        if call:
+            jvp += _term(op, gradient.operand, call, operands)
+    backward += [_returned([*["None"] * op.several, *(f"grad_{name}" for name in names)])]
+    jvp += ["return total.to(ctx.dtype)" if op.several else "return total"]
+    if not op.several:  # one operand, which is needed or else nobody would ask
+        backward = [*unpacked, *_product(op, names[0], call, [*operands, g], "return")]
+        jvp = [*unpacked, *_product(op, names[0], call, [*operands, f"{names[0]}_t"], "return")]
+    arguments = ["dtype: torch.dtype"] * op.several + [f"{name}: Tensor" for name in names]
+    settings = ["dtype", "dtype"] if op.several else []
     return _function_class(
         op.class_name,
         "The operation: its value, and what its backward pass needs of it.",
         [
             static_method(
-                f"forward({arguments}) -> Tensor",
-                "The value, in the wide dtype.",
-                value,
+                f"forward({', '.join(arguments)}) -> Tensor",
+                "The value.",
+                fitted(f"return rounded({', '.join([op.value.name, *settings, *names])})", _BODY),
             ),
             static_method(
                 "setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None",
@@ -247,39 +212,61 @@ def _value_class(op: Operation) -> str:
                 setup,
             ),
             static_method(
-                f"backward(ctx: Any, {g}: Tensor) -> {result}",
+                f"backward(ctx: Any, {g}: Tensor) -> "
+                + ("tuple[Tensor | None, ...]" if op.several else "Tensor"),
                 f"The derivative{' by each operand' if op.several else ''}, times the upstream "
                 f"gradient {g}.",
                 backward,
             ),
             static_method(
-                f"jvp(ctx: Any, {'_: None, ' if op.several else ''}{_tangents(names)}) -> Tensor",
+                f"jvp(ctx: Any, {'_dtype: None, ' * op.several}{_tangents(names)}) -> Tensor",
                 "Forward mode: the same with tangents in place of the upstream gradient.",
-                _value_jvp(op, saved),
+                jvp,
             ),
         ],
     )
 
 
-def _value_jvp(op: Operation, saved: Sequence[str]) -> list[str]:
-    names = op.value.operands
+def _product(
+    op: Operation, name: str, call: str | None, operands: Sequence[str], target: str = ""
+) -> list[str]:
+    """Assign (or return) the gradient by the operand ``name``; ``call`` is None where it is 0."""
+    head = "return " if target == "return" else f"grad_{name} = "
+    if op.several:
+        like = f"ctx.{name}_like"
+        text = f"zeros({like})"
+        if call:
+            text = f"gradient_of({', '.join([call, 'ctx.dtype', like, *operands])})"
+    else:
+        text = (
+            f"{_bound(call)}{', '.join(operands)})" if call else f"torch.zeros_like({operands[-1]})"
+        )
+    return fitted(head + text, _BODY if target else _BODY - len(INDENT))
+
+
+def _bound(call: str) -> str:
+    """``f(`` for ``f``, and ``f(a, `` for ``partial(f, a)``."""
+    if call.startswith("partial("):
+        function, _, first = call.removeprefix("partial(").removesuffix(")").partition(", ")
+        return f"{function}({first}, "
+    return f"{call}("
+
+
+def _start(op: Operation, like: str) -> list[str]:
     if not op.several:
-        (x,) = names
-        tangent = f"{x}_t.to(compute_dtype({x}.dtype, {x}.device))"
-        applied = _applied(op, op.gradients[0], tangent)
-        return [f"({x},) = ctx.saved_tensors", *fitted(f"return {applied}", _BODY)]
-    lines = [f"{_unpacked(saved)} = ctx.saved_tensors"] if saved else []
-    lines += [
+        return [f"total = torch.zeros_like({like})"]
+    return [
         "wide = compute_dtype(ctx.dtype, ctx.device)",
         "total = torch.zeros(ctx.shape, dtype=wide, device=ctx.device)",
     ]
-    for gradient in op.gradients:
-        if gradient.function is not None:
-            tangent = f"{gradient.operand}_t"
-            term = _applied(op, gradient, f"{tangent}.to(wide)")
-            lines += [f"if {tangent} is not None:"]
-            lines += _tabbed(_assigned("total", f"total + {term}"))
-    return [*lines, "return total"]
+
+
+def _term(op: Operation, name: str, call: str, operands: Sequence[str]) -> list[str]:
+    """Add the derivative by the operand ``name`` times its tangent."""
+    settings = ["ctx.dtype", "wide"] if op.several else []
+    text = f"{_bound(call)}{', '.join([*settings, *operands, f'{name}_t'])})"
+    added = fitted(f"total = total + {text}", _BODY - len(INDENT))
+    return [f"if {name}_t is not None:", *_tabbed(added)]
 
 
 def _saving(op: Operation, saved: Sequence[str], reads: Mapping[str, Sequence[str]]) -> list[str]:
@@ -296,46 +283,11 @@ def _saving(op: Operation, saved: Sequence[str], reads: Mapping[str, Sequence[st
     return [*lines, *fitted(f"ctx.save_for_backward({', '.join(kept)})", _BODY)]
 
 
-def _applied(op: Operation, gradient: Gradient, factor: str) -> str:
-    """The call of the gradient's operation; of a derivative that is zero, a zero."""
-    if gradient.function is None:
-        return f"torch.zeros_like({factor})"
-    others = gradient.function.operands[:-1]
-    told = ["ctx.dtype"] if op.told else []
-    return f"{gradient.class_name}.apply({', '.join([*told, *others, factor])})"
-
-
-def _call(
-    op: Operation,
-    function: Elementwise,
-    factor: str,
-    wide: str,
-    value: str | None = None,
-    dtype: str = "ctx.dtype",
-) -> str:
-    """The call of an elementwise function.
-
-    Args:
-        op: what it belongs to.
-        function: the function.
-        factor: the operand in whose place stands
-        value: another, or it is called like the operand.
-        wide: the dtype to which the inputs are converted.
-        dtype: the dtype of the result, where operands can have different ones.
-    """
-    arguments = []
-    for name in function.operands:
-        if name == factor:
-            arguments.append(value or name)
-        else:
-            arguments.append(f"{name}.to({wide})" if name in op.inputs else name)
-    if function.varies:
-        arguments.append(dtype if op.several else f"{op.inputs[0]}.dtype")
-    return f"{function.name}({', '.join(arguments)})"
-
-
-def _like(name: str) -> str:
-    return f"ctx.{name}_like = {name}.shape, {name}.dtype"
+def _setup(op: Operation, names: Sequence[str]) -> list[str]:
+    if not op.several:
+        return []
+    like = [f"ctx.{name}_like = {name}.shape, {name}.dtype, {name}.device" for name in names]
+    return ["ctx.shape, ctx.device = output.shape, output.device", *like]
 
 
 def _unpacked(names: Sequence[str]) -> str:
@@ -346,31 +298,12 @@ def _returned(values: Sequence[str]) -> str:
     return f"return ({values[0]},)" if len(values) == 1 else f"return {', '.join(values)}"
 
 
-def _typed(names: Sequence[str]) -> str:
-    return ", ".join(f"{name}: Tensor" for name in names)
-
-
 def _tangents(names: Sequence[str]) -> str:
     return ", ".join(f"{name}_t: Tensor" for name in names)
 
 
 def _tabbed(lines: Sequence[str]) -> list[str]:
-    return [_TAB + line for line in lines]
-
-
-def _assigned(target: str, call: str) -> list[str]:
-    """``target = call`` as lines that fit into an ``if`` of a method."""
-    return fitted(f"{target} = {call}", _BODY - len(_TAB))
-
-
-def _rounded(target: str, call: str, dtype: str | None) -> list[str]:
-    """``target = call.to(dtype)``, in two steps where one does not fit."""
-    if dtype is None:
-        return _assigned(target, call)
-    together = f"{target} = {call}.to({dtype})"
-    if len(together) <= _BODY - len(_TAB):
-        return [together]
-    return [*_assigned(target, call), f"{target} = {target}.to({dtype})"]
+    return [INDENT + line for line in lines]
 
 
 def _function_class(name: str, document: str, methods: Sequence[str]) -> str:

@@ -14,21 +14,16 @@ from gradsmith.calculus.derivation import Derivation, derive_formula
 from gradsmith.calculus.kinks import Kink
 from gradsmith.calculus.properties import measure_properties
 from gradsmith.catalogue import Entry
-from gradsmith.formula.expression import Expr, Number, free_symbols
 from gradsmith.formula.formula import Formula
 from gradsmith.formula.mathml import STYLE
-from gradsmith.numerics.stabilise import Stable
-from gradsmith.numerics.target import FLOAT32, FLOAT64, Target
-from gradsmith.operator.pointwise import Pointwise
 from gradsmith.show import typeset
 from gradsmith.show.charts import Series, log_chart
-from gradsmith.show.explanation import accuracy_text
 from gradsmith.show.highlight import highlighted
 from gradsmith.show.known import entry_of, title
 from gradsmith.show.numerals import number
 from gradsmith.show.pictures import light_and_dark
 from gradsmith.show.plot import plot
-from gradsmith.show.stated import stated
+from gradsmith.show.stability import error_fact
 
 if TYPE_CHECKING:
     from gradsmith.show.study import Study
@@ -36,9 +31,7 @@ if TYPE_CHECKING:
 
 Section = dict[str, Any]
 
-_SHOWN = (FLOAT32, FLOAT64)
 _DRAWABLE = re.compile(r"[\w ′″‴]+")  # names that matplotlib's formulas can hold
-_NO_ERROR = (0.0, True, "")  # a constant's: the error, whether it is within the budget, where
 
 
 CALL_BY_CALL = (
@@ -93,18 +86,8 @@ def _origin(entry: Entry | None) -> str:
 
 def facts(plan: Section, stable: Sequence[Section], verdict: Section | None) -> list[Section]:
     """The figures to see first."""
-    measured = [row["errors"] for row in stable if row["errors"]]
-    narrow, wide = (
-        max((errors[target.name] for errors in measured), default=_NO_ERROR) for target in _SHOWN
-    )
     found = [
-        {
-            "label": "Largest error found",
-            # The rounding at the end adds half an ULP to what is computed more widely.
-            "figure": _ulp(0.5 + narrow[0]),
-            "mood": "good" if narrow[1] else "bad",
-            "more": f"in float32, value and gradient; in float64 {_ulp(wide[0])}{wide[2]}",
-        },
+        error_fact(stable),
         {
             "label": "Kept for backward",
             "figure": plan["size"],
@@ -219,57 +202,6 @@ def _saved(activation: Activation, names: tuple[str, ...]) -> Section:
         "size": f"{plan.bytes_per_element} bytes",
         "reason": plan.reason,
     }
-
-
-def stability(activation: Activation) -> list[Section]:
-    """For the value and each gradient: what is computed, and the largest error that was found."""
-    operation = activation.operation
-    found = [_stable("The value", operation)]
-    for name in activation.inputs:
-        which = "The gradient" if len(activation.inputs) == 1 else f"The gradient for {name}"
-        found.append(_stable(which, operation.gradient(name)))
-    return found
-
-
-def _stable(what: str, operation: Pointwise | None) -> Section:
-    core: Expr = Number(0) if operation is None else operation.core
-    if operation is None or not free_symbols(core):
-        return {"what": what, "rows": [], "texts": [("constant", str(core))], "errors": {}}
-    forms = {target: operation.stable_for(target) for target in _SHOWN}
-    rows = [_measured(target, stable) for target, stable in forms.items()]
-    texts: dict[str, list[str]] = {}
-    for target, stable in forms.items():
-        texts.setdefault("\n".join(stated(stable.expression)), []).append(target.name)
-    errors = {t.name: (s.error, s.error <= t.budget, f" at {_place(s)}") for t, s in forms.items()}
-    return {
-        "what": what,
-        "rows": rows,
-        "texts": [(" and ".join(names), text) for text, names in texts.items()],
-        "errors": errors,
-    }
-
-
-def _measured(target: Target, stable: Stable) -> tuple[str, ...]:
-    lost = "" if stable.error <= target.budget else "; accuracy is lost near this point"
-    return target.name, target.compute, _ulp(stable.error), _place(stable) + lost
-
-
-def _place(stable: Stable) -> str:
-    return ", ".join(f"{name} = {number(value)}" for name, value in stable.at.items())
-
-
-def _ulp(error: float) -> str:
-    return f"{number(error, 2 if error < 1e-3 else 3)} ULP"
-
-
-def means(activation: Activation) -> list[str]:
-    """What makes the computed expressions accurate, in words."""
-    operation = activation.operation
-    gradients = (operation.gradient(name) for name in activation.inputs)
-    operations = [o for o in (operation, *gradients) if o is not None]
-    computed = [o.expression_for(target) for o in operations for target in _SHOWN]
-    _, *points = accuracy_text(computed, activation.expression).split("\n- ")
-    return [" ".join(point.split()) for point in points]
 
 
 def compared(comparison: Comparison, heading: str, about: str) -> Section:

@@ -19,6 +19,7 @@ from gradsmith.activation import Activation, Resolvable, resolve
 from gradsmith.show import page
 from gradsmith.show.emit import emit
 from gradsmith.show.known import counterpart, entry_of, title
+from gradsmith.show.stability import means, stability
 from gradsmith.show.study import Progress, Study, study
 from gradsmith.truth.compare import compare
 from gradsmith.truth.comparison import Comparison
@@ -104,19 +105,19 @@ def report(
     known = entry_of(subject.formula)
     if subject.name is None and known is not None:
         subject = Activation(subject.formula, known.name, subject.doc)
+    reference = counterpart(subject) if against is None else against
     stages = _Stages(progress)
+    stages.next("comparing")  # first: a reference that cannot be compared with is found at once
+    comparison = None if reference is None else compare(subject, reference)
+    comparisons = _comparisons(subject, reference, comparison)
     stages.next("deriving the gradient")
     derived = page.derivations(subject, order)
-    stable = page.stability(subject)
+    stable = stability(subject)
     saved = page.saved(subject)
     stages.next("measuring its properties")
     properties = page.properties(subject)
     stages.next("drawing")
     pictures = page.pictures(subject, order)
-    stages.next("comparing")
-    reference = counterpart(subject) if against is None else against
-    comparison = None if reference is None else compare(subject, reference)
-    comparisons = _comparisons(subject, reference, comparison)
     trained = study(subject, STUDIED_AGAINST, progress=stages.trained)
     stages.next("writing the source")
     verdict = None if comparison is None else page.verdict(comparison)
@@ -129,7 +130,7 @@ def report(
         "comparisons": comparisons,
         "saved": saved,
         "stable": stable,
-        "means": page.means(subject),
+        "means": means(subject),
         "study": page.training(trained),
         "code": page.code(emit(subject)),
         "version": gradsmith.__version__,

@@ -10,7 +10,8 @@ that contradicts what textbooks say is reported as it went.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
 from typing import cast
@@ -171,7 +172,7 @@ def study(
     """Train a small network with an activation, and the same one with others, and measure.
 
     Everything but the time is the same at every call with the same seed. The global random
-    number generator is left alone.
+    number generator is left alone; torch's number of threads is 1 meanwhile.
 
     Args:
         activation: an activation, a catalogue name, a formula's text or a function. One of
@@ -194,13 +195,24 @@ def study(
     todo = [(name, scale) for name in named for scale in dict.fromkeys(scales)]
     tell = progress or (lambda what, done, total: None)
     runs: list[Run] = []
-    with torch.enable_grad():
+    with torch.enable_grad(), _one_thread():
         for name, scale in todo:
             tell(f"training with {name}, weights ×{scale:g}", len(runs), len(todo))
             runs.append(_train(named[name], name, float(scale), seed, steps))
         seconds = seconds_per_step(named, seed)
     tell("trained", len(todo), len(todo))
     return Study(tuple(runs), seed, steps, tuple(seconds.items()))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """A network this small gains nothing from a second thread, and waits for one on a busy core."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _named(

@@ -61,7 +61,8 @@ def compare(
         inputs: a tensor, a number or a sequence of numbers; for a function of several tensors a
             sequence of tensors. Left out: :data:`GRID`, which includes both tails, in ``dtype``;
             further inputs take the same values in a random order.
-        inner: applied to ``x`` before the activation, such as ``lambda x: (x + 1) ** 2``.
+        inner: applied to ``x`` before the activation, such as ``lambda x: (x + 1) ** 2``; of
+            several inputs to the first.
         outer: applied to the activation's output, such as ``torch.sum`` or ``torch.square``.
         parameters: passed by name to both sides.
         dtype: what to compute in; left out, the dtype of ``inputs``, or else the default dtype.
@@ -95,7 +96,7 @@ def compare(
         tolerance += max(x.numel() for x in points.values()) if reduced else 0
     exact = exactly.rows(chain, points, output, upstream) if chain else {}
     results = max(largest(run["output"]) for run in runs)
-    passed_on = _passed_on(theirs, next(iter(points.values())), inner, outer, given)
+    passed_on = _passed_on(theirs, list(points.values()), inner, outer, given)
     rows = []
     for name, of_ours in runs[0].items():
         scale = torch.ones(()) if name == "output" else passed_on
@@ -115,6 +116,9 @@ def _as_written(ours: Subject) -> Subject:
 
     def written(*tensors: Tensor, **parameters: Any) -> Tensor:
         values = {**formula.parameters, **dict(zip(names, tensors, strict=False)), **parameters}
+        if set(values) != set(names):
+            wrong = ", ".join(sorted(set(values) ^ set(names)))
+            raise ValueError(f"{formula} takes {', '.join(names)}; missing or unknown: {wrong}")
         scalars = [name for name in names if not isinstance(values[name], Tensor)]
         kernel = compile_expression(formula.expression, names, scalars)
         return kernel(*(values[name] for name in names))
@@ -199,7 +203,7 @@ def _run(
 
 def _passed_on(
     side: Subject,
-    x: Tensor,
+    points: Sequence[Tensor],
     inner: Callable[[Tensor], Tensor] | None,
     outer: Callable[[Tensor], Tensor] | None,
     parameters: dict[str, Any],
@@ -208,9 +212,9 @@ def _passed_on(
     factor = torch.ones(())
     if inner is None and outer is None:
         return factor
-    x = x.clone().requires_grad_()
+    x = points[0].clone().requires_grad_()
     h = x if inner is None else inner(x)
-    y = side.call(h, **parameters).detach().requires_grad_()
+    y = side.call(h, *points[1:], **parameters).detach().requires_grad_()
     z = y if outer is None else outer(y)
     for result, leaf in ((h, x), (z, y)):
         if result is not leaf:

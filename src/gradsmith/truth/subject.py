@@ -14,11 +14,6 @@ from torch.autograd import Function
 from gradsmith.activation import Activation, activation
 from gradsmith.formula.formula import Formula
 
-Comparable = Activation | Formula | str | nn.Module | type[Function] | Callable[..., Any]
-"""An activation, a formula or its text, a catalogue name, a dotted name of PyTorch's own such as
-``"torch.nn.functional.mish"``, an ``nn.Module``, an ``autograd.Function``, or any function of a
-tensor."""
-
 _SPACES = {
     "torch.nn.functional": torch.nn.functional,
     "torch.special": torch.special,
@@ -43,6 +38,12 @@ class Subject:
     activation: Activation | None = None
 
 
+Comparable = Subject | Activation | Formula | str | nn.Module | type[Function] | Callable[..., Any]
+"""An activation, a formula or its text, a catalogue name, a dotted name of PyTorch's own such as
+``"torch.nn.functional.mish"``, an ``nn.Module``, an ``autograd.Function``, or any function of a
+tensor; a :class:`Subject` to give one of them another name."""
+
+
 def subject(thing: Comparable) -> Subject:
     """``thing`` as one side of a comparison. A callable is run as it is, not traced.
 
@@ -50,6 +51,8 @@ def subject(thing: Comparable) -> Subject:
         FormulaError: a text is neither a formula nor a name that is known.
         TypeError: it is none of :data:`Comparable`.
     """
+    if isinstance(thing, Subject):
+        return thing
     if isinstance(thing, str) and thing.strip().startswith("torch."):
         thing = _of_torch(thing.strip())
     if isinstance(thing, (str, Formula)):
