@@ -177,7 +177,9 @@ def as_real(value: float | Fraction | Real) -> Real:
 
 
 def as_fraction(value: Real) -> Fraction:
-    """An mpmath number as the rational number that it is."""
+    """An mpmath number as the rational number that it is; 0 or ±2**5000 far beyond float64."""
+    if value and abs(mpmath.frexp(value)[1]) > 5000:
+        return Fraction(0) if abs(value) < 1 else Fraction(2) ** 5000 * (1 if value > 0 else -1)
     return Fraction(*to_rational(value._mpf_))
 
 

@@ -128,7 +128,7 @@ def derive_formula(formula: Formula, wrt: str | None = None, order: int = 1) -> 
         result,
         by_output,
         _components(formula, x, order),
-        _upstream(formula, x, result, operator),
+        _upstream(formula, start, x, result, operator),
         kinks(formula, name) if name in formula.inputs else (),
     )
 
@@ -264,11 +264,12 @@ def _components(formula: Formula, x: Symbol, order: int) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _upstream(formula: Formula, x: Symbol, result: Expr, operator: Function) -> Step:
+def _upstream(formula: Formula, start: Expr, x: Symbol, result: Expr, operator: Function) -> Step:
     g = _free_name(formula, "g")
     return Step(
         "upstream gradient",
-        g * operator(formula.expression, x),
+        g * operator(start, x),
         fold(g * result),
-        f"the chain rule once more: a loss L with ∂L/∂y = {g} has ∂L/∂{x} = {g}·∂y/∂{x}",
+        f"the chain rule once more: a loss L with ∂L/∂y = {g} has ∂L/∂{x} = {g}·∂y/∂{x}, "
+        f"y being {'the formula' if start is formula.expression else 'the derivative before'}",
     )

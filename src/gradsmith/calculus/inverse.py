@@ -199,9 +199,7 @@ def _solve_moebius(
     return simplify((known * d - b) / bottom)
 
 
-def _with_kernel(
-    field: Field, quotient: Quotient, index: int, stride: int, solution: Expr
-) -> Expr:
+def _with_kernel(field: Field, quotient: Quotient, index: int, stride: int, solution: Expr) -> Expr:
     def evaluate(polynomial: fmpq_mpoly) -> Expr:
         total: Expr = Number(0)
         for powers, coefficient in terms_of(polynomial):

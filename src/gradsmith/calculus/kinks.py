@@ -41,6 +41,7 @@ class Kink:
         at: the point.
         left, right: the slopes on either side.
         derivative: the derivative at the point itself, by the formula's convention.
+        variable: the input that the point is a value of.
         jump: height by which the value itself jumps, 0 for a continuous function.
     """
 
@@ -49,9 +50,10 @@ class Kink:
     right: float
     derivative: float
     jump: float = 0.0
+    variable: str = "x"
 
     def __str__(self) -> str:
-        text = f"x = {self.at:g}: slope {self.left:g} on the left, {self.right:g} on the right, "
+        text = f"{self.variable} = {self.at:g}: slope {self.left:g} on the left, {self.right:g} on the right, "
         text += f"derivative {self.derivative:g} by convention"
         return text + (f"; the value jumps by {self.jump:g}" if self.jump else "")
 
@@ -78,7 +80,12 @@ def kinks(formula: Formula, wrt: str | None = None) -> tuple[Kink, ...]:
         middle = slope(at)
         jump = float((high - low).mid())
         kink = Kink(
-            at, _tidy(left), _tidy(right), _tidy(middle), jump if abs(jump) > _SMOOTH else 0.0
+            at,
+            _tidy(left),
+            _tidy(right),
+            _tidy(middle),
+            jump if abs(jump) > _SMOOTH else 0.0,
+            x.name,
         )
         slopes = (kink.left, kink.right, kink.derivative)
         if kink.jump or max(slopes) > min(slopes) + _SMOOTH:

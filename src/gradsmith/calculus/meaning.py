@@ -15,7 +15,11 @@ def rows(p: Properties) -> list[tuple[str, str, str]]:
         _range(p),
         _probability(p),
         _monotonic(p),
-        ("steepest", f"slope {_n(_steepest_slope(p))} at x = {_n(p.steepest)}", _sensitivity(p)),
+        (
+            "steepest",
+            f"slope {_n(_steepest_slope(p))} at {p.variable} = {_n(p.steepest)}",
+            _sensitivity(p),
+        ),
         _saturation(p),
         _vanishing(p),
         _centred(p),
@@ -31,8 +35,9 @@ def _n(value: float) -> str:
     return f"{value:.4g}".replace("-", "−")
 
 
-def _steepest_slope(p: Properties) -> float:
-    return p.slope_high if abs(p.slope_high) >= abs(p.slope_low) else p.slope_low
+def _steepest(p: Properties) -> tuple[str, str, str]:
+    slope = p.slope_high if abs(p.slope_high) >= abs(p.slope_low) else p.slope_low
+    return "steepest", f"slope {_n(slope)} at {p.variable} = {_n(p.steepest)}", _sensitivity(p)
 
 
 def _range(p: Properties) -> tuple[str, str, str]:
@@ -54,7 +59,7 @@ def _monotonic(p: Properties) -> tuple[str, str, str]:
     if p.monotonic:
         kept = "kept" if p.monotonic == "increasing" else "reversed"
         return "monotonic", p.monotonic, f"the order of inputs is {kept}"
-    where = f"; smallest at x = {_n(p.minimum_at)}" if p.minimum_at is not None else ""
+    where = f"; smallest at {p.variable} = {_n(p.minimum_at)}" if p.minimum_at is not None else ""
     return "monotonic", "no", f"the gradient changes its sign{where}"
 
 
@@ -69,9 +74,9 @@ def _sensitivity(p: Properties) -> str:
 def _saturation(p: Properties) -> tuple[str, str, str]:
     sides = []
     if p.flat_left is not None:
-        sides.append(f"below x = {_n(p.flat_left)}")
+        sides.append(f"below {p.variable} = {_n(p.flat_left)}")
     if p.flat_right is not None:
-        sides.append(f"above x = {_n(p.flat_right)}")
+        sides.append(f"above {p.variable} = {_n(p.flat_right)}")
     if not sides:
         return "saturation", "none", "the slope stays above 1 % of its largest value on both sides"
     return (
@@ -114,7 +119,7 @@ def _symmetry(p: Properties) -> tuple[str, str, str]:
 def _smooth(p: Properties) -> tuple[str, str, str]:
     if not p.kinks:
         return "smooth", "yes", "no kinks found"
-    places = ", ".join(f"x = {_n(kink.at)}" for kink in p.kinks)
+    places = ", ".join(f"{p.variable} = {_n(kink.at)}" for kink in p.kinks)
     values = ", ".join(_n(kink.derivative) for kink in p.kinks)
     return "smooth", f"no: kinks at {places}", f"the derivative there is {values} by convention"
 

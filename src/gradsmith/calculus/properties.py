@@ -59,6 +59,7 @@ class Properties:
     """Measured properties of one activation; ``str()`` says what each means for training.
 
     Attributes:
+        variable: the input that was measured.
         low, high: infimum and supremum of the value; ±inf where unbounded.
         slope_low, slope_high: the same of the derivative. ``max(|·|)`` is the Lipschitz constant.
         steepest: where the derivative is largest in magnitude.
@@ -73,6 +74,7 @@ class Properties:
         costly: the number of each costly operation in the formula.
     """
 
+    variable: str
     low: float
     high: float
     slope_low: float
@@ -122,7 +124,10 @@ class Properties:
     @property
     def gradient_through_layers(self) -> float:
         """The largest factor that ten layers in a row can put on a gradient."""
-        return self.lipschitz**LAYERS
+        try:
+            return self.lipschitz**LAYERS
+        except OverflowError:
+            return math.inf
 
     def rows(self) -> list[tuple[str, str, str]]:
         """(property, measured, what it means) for people."""
@@ -163,6 +168,7 @@ def measure_properties(formula: Formula, wrt: str | None = None) -> Properties:
     signs = {math.copysign(1, v) for _, v in slope.points if abs(v) > 1e-300}
     flat = SATURATED * abs(steepest[0])
     return Properties(
+        variable=x.name,
         low=value_low[0],
         high=value_high[0],
         slope_low=slope_low[0],
@@ -202,8 +208,8 @@ class _Curve:
         for side, limit in self.limits.items():
             if not math.isnan(limit):
                 candidates.append((side * math.inf, limit))
-        low = min(candidates, key=lambda point: (point[1], abs(point[0])))
-        high = max(candidates, key=lambda point: (point[1], -abs(point[0])))
+        low = min(candidates, key=lambda point: (point[1], _remoteness(point[0])))
+        high = max(candidates, key=lambda point: (point[1], -_remoteness(point[0])))
         return (low[1], low[0]), (high[1], high[0])
 
     def roots(self) -> list[float]:
@@ -227,6 +233,13 @@ class _Curve:
         a, b = outward[steep[-1]][0], outward[steep[-1] + 1][0]
         edge = _bisect(lambda x: abs(self(x)) - threshold, a, b, 1.0)
         return edge if abs(edge) > 1e-12 else 0.0
+
+
+def _remoteness(x: float) -> float:
+    """Which of equal extremes is named: 0, else the one of the most ordinary size."""
+    if x == 0 or math.isinf(x):
+        return math.copysign(math.inf, -1) if x == 0 else math.inf
+    return abs(math.log(abs(x)))
 
 
 def _bisect(f: Callable[[float], float], a: float, b: float, sign_at_a: float) -> float:

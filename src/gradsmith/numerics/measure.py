@@ -83,7 +83,7 @@ def sample(
     stand at their defaults, and for a part of the points at other values of the same sign.
     """
     inputs = [name for name in arguments if name not in defaults]
-    line = np.array([s * v for v in POSITIVE for s in (1.0, -1.0)] + [0.0] + _kinks(root))
+    line = np.array([s * v for v in POSITIVE for s in (1.0, -1.0)] + [0.0] + _kinks(root, target))
     if target.slack > _SPARE:
         top, bottom = target.largest, 2.0**target.lowest
         ends = [top, top / 2, top**0.5, bottom, bottom**0.5]
@@ -178,8 +178,8 @@ def _split_ball(evaluate: Evaluator, point: tuple[float, ...]) -> tuple[float, f
     return (high, float(middle - high)) if math.isfinite(high) else (high, 0.0)
 
 
-def _kinks(root: Expr) -> list[float]:
-    """The numbers that the formula compares with, and their neighbours."""
+def _kinks(root: Expr, target: Target) -> list[float]:
+    """The numbers that the formula compares with, and their neighbours in the format."""
     found: list[float] = []
     for node in walk(root):
         if isinstance(node, Call) and node.function in COMPARISONS:
@@ -187,6 +187,7 @@ def _kinks(root: Expr) -> list[float]:
                 for part in walk(arg):
                     if isinstance(part, Number) and part.value:
                         value = abs(float(part.value))
-                        for v in (value, np.nextafter(value, 0), np.nextafter(value, np.inf)):
-                            found += [float(v), -float(v)]
+                        step = math.ldexp(1.0, math.frexp(value)[1] - target.digits)
+                        for v in (value, value - step, value + step):
+                            found += [v, -v]
     return found[:60]

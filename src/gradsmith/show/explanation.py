@@ -91,7 +91,7 @@ def saving_text(plan: SavePlan, found: Derivation, names: Mapping[str, str]) -> 
 
 def accuracy_text(computed: Iterable[Expr], written: Expr) -> str:
     """What makes the computed expressions accurate that the formula as written does not do."""
-    means = _techniques(computed, written)
+    means = techniques(computed, written)
     text = "Accuracy: everything is computed in a wider dtype and rounded once, at the end."
     if means:
         text += (
@@ -101,7 +101,8 @@ def accuracy_text(computed: Iterable[Expr], written: Expr) -> str:
     return "\n".join([fill(text, WIDTH), *(_filled(f"- {m}", 0, 2) for m in means)])
 
 
-def _techniques(computed: Iterable[Expr], written: Expr) -> list[str]:
+def techniques(computed: Iterable[Expr], written: Expr) -> list[str]:
+    """What makes the computed expressions more accurate than the written one, in sentences."""
     nodes = {node for root in computed for node in walk(root)} - set(walk(written))
     calls = [node for node in nodes if isinstance(node, Call)]
     known = {node.function for node in walk(written) if isinstance(node, Call)}

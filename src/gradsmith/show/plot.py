@@ -216,7 +216,8 @@ def _mathtext(expression: Expr) -> str:
 
 
 def _upright(name: str) -> str:
-    return "\\mathrm{" + name.replace("_", "\\_").replace("′", "'").replace(" ", "\\ ") + "}"
+    plain = re.sub(r"[^\w′ ]", " ", name).strip() or "f"  # what mathtext could take for a command
+    return "\\mathrm{" + plain.replace("_", "\\_").replace("′", "'").replace(" ", "\\ ") + "}"
 
 
 def _size(text: str) -> tuple[float, float]:

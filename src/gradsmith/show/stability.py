@@ -10,7 +10,7 @@ from gradsmith.formula.expression import Expr, Number, free_symbols
 from gradsmith.numerics.stabilise import Stable
 from gradsmith.numerics.target import FLOAT32, FLOAT64, Target
 from gradsmith.operator.pointwise import Pointwise
-from gradsmith.show.explanation import accuracy_text
+from gradsmith.show.explanation import techniques
 from gradsmith.show.numerals import number
 from gradsmith.show.stated import stated
 
@@ -67,8 +67,7 @@ def means(activation: Activation) -> list[str]:
     gradients = (operation.gradient(name) for name in activation.inputs)
     operations = [o for o in (operation, *gradients) if o is not None]
     computed = [o.expression_for(target) for o in operations for target in _SHOWN]
-    _, *points = accuracy_text(computed, activation.expression).split("\n- ")
-    return [" ".join(point.split()) for point in points]
+    return techniques(computed, activation.expression)
 
 
 def error_fact(stable: Sequence[Section]) -> Section:
