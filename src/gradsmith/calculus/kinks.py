@@ -53,8 +53,8 @@ class Kink:
     variable: str = "x"
 
     def __str__(self) -> str:
-        text = f"{self.variable} = {self.at:g}: slope {self.left:g} on the left, {self.right:g} on the right, "
-        text += f"derivative {self.derivative:g} by convention"
+        text = f"{self.variable} = {self.at:g}: slope {self.left:g} on the left, "
+        text += f"{self.right:g} on the right, derivative {self.derivative:g} by convention"
         return text + (f"; the value jumps by {self.jump:g}" if self.jump else "")
 
 

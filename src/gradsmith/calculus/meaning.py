@@ -15,11 +15,7 @@ def rows(p: Properties) -> list[tuple[str, str, str]]:
         _range(p),
         _probability(p),
         _monotonic(p),
-        (
-            "steepest",
-            f"slope {_n(_steepest_slope(p))} at {p.variable} = {_n(p.steepest)}",
-            _sensitivity(p),
-        ),
+        _steepest(p),
         _saturation(p),
         _vanishing(p),
         _centred(p),

@@ -21,6 +21,7 @@ from gradsmith.formula.expression import (
     Symbol,
     free_symbols,
     rebuild,
+    substitute,
     with_args,
 )
 from gradsmith.formula.vocabulary import (
@@ -33,6 +34,7 @@ from gradsmith.formula.vocabulary import (
     log,
     sech2,
     sigmoid,
+    sign,
     sinh,
     tanh,
     where,
@@ -91,8 +93,24 @@ def split_exponential(root: Expr) -> Expr | None:
 def split_variable(root: Expr, variable: Symbol) -> Expr | None:
     """A quotient of polynomials in ``variable``, in terms of 1/variable where that is large.
 
-    Powers of a large variable overflow although their quotient does not.
+    Powers of a large variable overflow although their quotient does not. Where its size or sign
+    occurs as well, both sides are split.
     """
+    halves = [
+        substitute(root, {abs_(variable): times(s, variable), sign(variable): Number(s)})
+        for s in (1, -1)
+    ]
+    if halves[0] is root:
+        both = _of_variable(root, variable)
+        return None if both is None else where(abs_(variable) > 1, both[1], both[0])
+    above, below = (_of_variable(half, variable) for half in halves)
+    if above is None or below is None:
+        return None
+    return where(abs_(variable) > 1, where(variable > 0, above[1], below[1]), root)
+
+
+def _of_variable(root: Expr, variable: Symbol) -> tuple[Expr, Expr] | None:
+    """``root`` as a quotient in the variable and as one in its reciprocal, if it is a quotient."""
     try:
         field = Field(root)
         quotient = field.quotient(root)
@@ -103,9 +121,11 @@ def split_variable(root: Expr, variable: Symbol) -> Expr | None:
     index = field.kernels.index(variable)
     if int(quotient.denominator.degrees()[index]) < 1:
         return None
-    inward = _side(field, quotient, index, variable, 1 - variable, reverse=False)
-    outward = _side(field, quotient, index, 1 / variable, 1 - 1 / variable, reverse=True)
-    return where(abs_(variable) > 1, outward, inward)
+    inverse = 1 / variable
+    return (
+        _side(field, quotient, index, variable, 1 - variable, reverse=False),
+        _side(field, quotient, index, inverse, 1 - inverse, reverse=True),
+    )
 
 
 def _spell(node: Expr, args: tuple[Expr, ...]) -> Expr:
@@ -134,13 +154,13 @@ def _side(
     coefficient = Fraction(1)
     factors: list[tuple[Expr, Fraction]] = []
     left_over = 0  # the power of t that makes up for reversing the polynomials
-    for polynomial, sign in ((quotient.numerator, 1), (quotient.denominator, -1)):
+    for polynomial, side in ((quotient.numerator, 1), (quotient.denominator, -1)):
         if polynomial.is_zero():
             return Number(0)
         content, parts = polynomial.factor()
-        coefficient *= Fraction(int(content.p), int(content.q)) ** sign
+        coefficient *= Fraction(int(content.p), int(content.q)) ** side
         for part, power in parts:
-            exponent = int(power) * sign
+            exponent = int(power) * side
             by_power = _by_power(field, part, index)
             degree = max(by_power)
             if reverse:

@@ -96,6 +96,13 @@ STABILISE = _rules(
         ),
         ("1 − cos", 1 - cos(a), 2 * sin(a / 2) ** 2, "cancels near 0", ()),
         (
+            "root minus one, of a square",
+            sqrt(1 + a**2) - 1,
+            a * (a / (1 + sqrt(1 + a**2))),
+            "cancels near 0, and a² overflows",
+            (),
+        ),
+        (
             "root minus one",
             sqrt(1 + a) - 1,
             a / (1 + sqrt(1 + a)),

@@ -170,7 +170,8 @@ class _Judge:
         """``best`` after every repair that the measurement found to help."""
         repairs: list[tuple[str, Callable[[Expr], Expr]]] = [
             ("far", in_steps),
-            ("far", self._split_variable),
+            # Not of the expression: there the input may be held already.
+            ("far", lambda node: self._split_variable(node, best.symbolic)),
             ("far", with_safe_tails),
             ("middle", compensate),
             ("middle", lambda node: compensate(with_safe_tails(node))),
@@ -195,8 +196,8 @@ class _Judge:
         reach = float(at[(self._lost_bits(node) > 0) & self._places["near"]].max())
         return replace_near_zero(node, self._root, x, reach, self._target)
 
-    def _split_variable(self, node: Expr) -> Expr:
-        split = split_variable(node, self._inputs[0]) if len(self._inputs) == 1 else None
+    def _split_variable(self, node: Expr, symbolic: Expr) -> Expr:
+        split = split_variable(symbolic, self._inputs[0]) if len(self._inputs) == 1 else None
         return node if split is None else split
 
     def with_limits(self, expression: Expr) -> Expr:
