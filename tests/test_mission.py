@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 import gradsmith as gs
+from gradsmith.formula.expression import free_symbols
 
 FIRST, SECOND = "gradient, first call", "gradient, second call"
 ZEROED = "gradient, zeroed and called again"
@@ -77,6 +78,34 @@ def test_m1_value_and_gradient_of_a_scalar_beside_the_closed_form(ours: Any) -> 
     assert found.agrees
     assert "0.7311" in str(found)
     assert "0.1966" in str(found)
+
+
+@as_formula
+def test_m2_the_derivation_step_by_step(ours: Any) -> None:
+    derivation = gs.derive(ours)
+    rules = [step.rule for step in derivation.steps]
+    power = rules.index("write as a power")
+    chain = next(i for i, rule in enumerate(rules) if "chain rule" in rule)
+    assert power < chain < rules.index("in terms of the output")
+    assert str(derivation.steps[power].after) == "D((1 + exp(-x))**(-1), x)"
+    assert str(derivation.by_output) == "y*(1 - y)"
+    # Each step begins where the last one ended.
+    for before, after in zip(derivation.steps, derivation.steps[1:], strict=False):
+        assert before.after is after.before
+    assert "y(1 - y)" in derivation.to_latex()  # typeset
+    assert r"\frac{1}{1 + e^{-x}}" in derivation.to_latex()
+
+
+@as_formula
+def test_m3_the_chain_rule_written_out_for_several_components(ours: Any) -> None:
+    derivation = gs.derive(ours)
+    ends = [step.after for step in derivation.components if step.rule == "the derivative above"]
+    assert [str(end) for end in ends] == [f"exp(-x_{i})/(1 + exp(-x_{i}))**2" for i in (1, 2, 3)]
+    for end, figure in zip(ends, ("0.1966", "0.1050", "0.0452"), strict=True):
+        (x,) = free_symbols(end)
+        slope = gs.activation(str(end), inputs=(x.name,))
+        point = torch.tensor(float(x.name[-1]))
+        assert at_four_digits(slope(point)) == [figure]
 
 
 @every_way
@@ -205,3 +234,37 @@ def test_m7_the_picture(ours: Any, tmp_path: Path) -> None:
     value, slope = (text.get_text() for text in legend.get_texts()[:2])
     assert r"\dfrac{1}{1 + e^{-x}}" in value
     assert "'(x) =" in slope
+
+
+@as_formula
+def test_m8_what_it_is_good_and_bad_for(ours: Any) -> None:
+    p = gs.properties(ours)
+    assert (p.low, p.high, p.bounded) == (0.0, 1.0, True)
+    assert p.usable_as_probability
+    assert (p.steepest, p.slope_at_zero) == (0.0, 0.25)  # sensitive around 0 …
+    assert p.flat_left is not None  # … and flat at both ends
+    assert p.flat_right is not None
+    assert p.gradient_through_layers == 0.25**10  # vanishing gradient
+    assert not p.zero_centred
+    assert p.one_signed == "positive"
+    assert p.costly["exp"] == 1
+    text = str(p)
+    for word in ("weights must not be so large", "same sign", "vanishing"):
+        assert word in text
+
+
+def test_m8_shown_on_a_small_network_in_training() -> None:
+    shown = gs.study("sigmoid", against=("tanh", "relu"), steps=20)
+
+    def ratio(name: str) -> float:
+        gradients = shown.run(name, 1).gradients
+        return gradients[0] / gradients[-1]
+
+    # The gradient that reaches the first layer, against that of the last.
+    assert ratio("sigmoid") < ratio("tanh") / 10
+    # Saturation grows with the initial weights.
+    flat = [shown.run("sigmoid", scale).flat for scale in (1, 10, 100)]
+    assert flat[0] < flat[1] < flat[2]
+    # Outputs of one sign give weight gradients of one sign; outputs of both signs do not.
+    assert shown.run("sigmoid", 1).one_signed == 1
+    assert shown.run("tanh", 1).one_signed < 1

@@ -24,7 +24,6 @@ NEGLIGIBLE = mpf(10) ** -430
 
 _HUGE = mpf(10) ** 400
 _PRECISIONS = (600, 2400, 4800)
-_ENOUGH = 2400  # digits to tell everything from zero that is not negligible
 
 
 class UndefinedError(ArithmeticError):
@@ -202,7 +201,9 @@ def exact(function: Callable[..., Real], *point: float | Fraction | Real, digits
     comparison stays open or the value is a zero times something large.
     """
     first = previous = None
-    for precision in precisions(*point):
+    steps = precisions(*point)
+    enough = steps[1] + 440  # digits that tell from zero what is not negligible
+    for precision in steps:
         with mp.workdps(precision):
             try:
                 value = function(*(as_real(p) for p in point))
@@ -215,7 +216,7 @@ def exact(function: Callable[..., Real], *point: float | Fraction | Real, digits
             elif value is None or previous is None:
                 if value is previous:
                     return None
-            elif max(abs(value), abs(previous)) < NEGLIGIBLE and precision >= _ENOUGH:
+            elif max(abs(value), abs(previous)) < NEGLIGIBLE and precision >= enough:
                 return mpf(0)
             elif value and abs(value - previous) <= abs(value) * mpf(10) ** -digits:
                 return value

@@ -118,6 +118,10 @@ def _start_exp(u: Real) -> Real:
     return mpf(0) if u < -(10**40) else mpmath.exp(u)
 
 
+def _start_tanh(u: Real) -> Real:
+    return mpmath.sign(u) if abs(u) > 10**40 else mpmath.tanh(u)
+
+
 def _positive(function: Callable[[Real], Real]) -> Callable[[Real], Real]:
     def start(u: Real) -> Real:
         if u <= 0:
@@ -130,7 +134,7 @@ def _positive(function: Callable[[Real], Real]) -> Callable[[Real], Real]:
 exp = _solved(_start_exp, lambda y, u: y)
 log = _solved(_positive(mpmath.log), lambda y, u: 1 / u)
 sqrt = _solved(_positive(mpmath.sqrt), lambda y, u: 1 / (2 * y))
-tanh = _solved(mpmath.tanh, lambda y, u: 1 - y * y)
+tanh = _solved(_start_tanh, lambda y, u: 1 - y * y)
 atan = _solved(mpmath.atan, lambda y, u: 1 / (1 + u * u))
 asinh = _solved(mpmath.asinh, lambda y, u: 1 / sqrt(1 + u * u))
 erf = _solved(mpmath.erf, lambda y, u: 2 / mpmath.sqrt(mpmath.pi) * exp(-u * u))

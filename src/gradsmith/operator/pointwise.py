@@ -44,6 +44,8 @@ class Pointwise:
             numerics never see them.
         defaults: numbers that stand for the parameters among the arguments while the numerics
             look for a stable expression. An argument without one is an input.
+        origin: what ``core`` is the derivative of, and in which symbol, where it is one. The
+            derivative of its stable form is a proposal for the numerics.
     """
 
     __slots__ = (
@@ -80,11 +82,13 @@ class Pointwise:
         arguments: Sequence[str],
         factors: Sequence[str] = (),
         defaults: Mapping[str, float] | None = None,
+        origin: tuple[Pointwise, Symbol] | None = None,
     ) -> Pointwise:
         """The operation; an existing one where it is the same."""
         arguments, factors = tuple(arguments), tuple(factors)
         known = {n: float(d) for n, d in (defaults or {}).items() if n in arguments}
-        key = (cls, core, arguments, factors, tuple(known.items()))
+        # What it derives from is part of it: the stable form must not depend on who came first.
+        key = (cls, core, arguments, factors, tuple(known.items()), origin)
         found = _INTERNED.get(key)
         if found is not None:
             return found
@@ -103,7 +107,7 @@ class Pointwise:
             "_gradients": {},
             "_graph_call": None,
             "_kernels": {},
-            "_origin": None,
+            "_origin": origin,
             "_plans": {},
             "_stable": {},
         }
@@ -118,7 +122,8 @@ class Pointwise:
         raise AttributeError(f"a {type(self).__name__} cannot be changed")
 
     def __reduce__(self) -> tuple[type[Pointwise], tuple[Any, ...]]:
-        return type(self), (self.core, self.arguments, self.factors, dict(self.defaults))
+        contents = (self.core, self.arguments, self.factors, dict(self.defaults), self._origin)
+        return type(self), contents
 
     def __copy__(self) -> Pointwise:
         return self
@@ -140,7 +145,13 @@ class Pointwise:
             if self._origin is not None:
                 parent, symbol = self._origin
                 forms = (parent.core, parent.stable_for(target).symbolic)
-                alternatives = tuple(differentiate(form, symbol) for form in forms)
+                read = {Symbol(name) for name in self.arguments}
+                # A form that still reads what cancels in ``core`` is none of ours.
+                alternatives = tuple(
+                    form
+                    for form in (differentiate(form, symbol) for form in forms)
+                    if read.issuperset(free_symbols(form))
+                )
             self._stable[target] = stabilise(
                 self.core, self.arguments, self.defaults, alternatives, target
             )
@@ -172,7 +183,7 @@ class Pointwise:
         kept = tuple(name for name in self.factors if name != operand)
         factors = (*kept, _unused_name((*self.arguments, *kept)))
         if operand in self.factors:
-            return self._with_core(self.core, factors)
+            return self._with_core(self.core, factors, self._origin)
         symbol = Symbol(operand)
         core = derivative(self.core, symbol)
         if core is _ZERO:
@@ -187,10 +198,7 @@ class Pointwise:
     ) -> Pointwise:
         read = {symbol.name for symbol in free_symbols(core)}
         arguments = tuple(name for name in self.arguments if name in read)
-        made = Pointwise(core, arguments, factors, self.defaults)
-        if made._origin is None and not made._stable:
-            object.__setattr__(made, "_origin", origin)
-        return made
+        return Pointwise(core, arguments, factors, self.defaults, origin)
 
     def save_plan(
         self, needed: Collection[str] | None = None, dtype: torch.dtype = torch.float32
