@@ -27,13 +27,13 @@ _BESIDE = 6  # how many numbers on each side of a root: one by itself may be luc
 _DECADES = (300, 200, 150, 100, 60, 30, 20, 15, 12, 8, 6, 5, 4, 3)
 _NEAR = (0.02, 0.1, 0.3, 0.55, 0.9, 1.0, 1.3, 1.8, 2.3, 3.0, 4.0, 5.3, 7.0, 9.1, 12.0, 17.3)
 # exp(nx) overflows from 710/n on, while exp(x)/exp(nx) still is a normal number: points for each n.
-_TAIL = (20.0, 26.7, 36.5, 41.0, 89.0, 100.0, 160.0, 180.0, 300.0, 372.0, 400.0)
-_TAIL += (700.0, 720.0, 743.0, 1000.0)
+_TAIL = (20.0, 26.7, 36.5, 41.0, 89.0, 100.0, 160.0, 180.0, 300.0)
+_END = (372.0, 400.0, 700.0, 720.0, 743.0, 1000.0)
 _FAR = (1e4, 1e6, 1e8, 1e12, 1e16, 1e20, 1e30, 1e42, 1e50)
 # Between the n-th and the (n−1)-th root of the largest number xⁿ overflows, while x/xⁿ still is
 # a normal number: one point for each n from 6 to 2.
 _OVERFLOW = (1e56, 1e70, 1e90, 1e125, 1e160, 1e200, 1e300)
-POSITIVE = (*(10.0**-k for k in _DECADES), *_NEAR, *_TAIL, *_FAR, *_OVERFLOW)
+POSITIVE = (*(10.0**-k for k in _DECADES), *_NEAR, *_TAIL, *_END, *_FAR, *_OVERFLOW)
 
 
 @dataclass(frozen=True, slots=True)
