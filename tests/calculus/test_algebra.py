@@ -169,6 +169,21 @@ def test_the_canonical_form_has_the_same_value(root: Expr) -> None:
             assert agree(at(form, x, y), value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["tanh(log(2 + x**2))", "tanh(log(1 + exp(x)))", "log(exp(x*3))", "exp(log(2 + x*x))",
+     "sqrt(12*pi)", "sqrt(12)/x", "(9/4)**(3/2)*x", "(50/3)**(-1/2)", "sqrt(pi/8)", "(2*pi)**2.5",
+     "erfc(-x) + erfc(x/2)", "abs(-3*x)", "sign(-2*x)", "sign(-3)", "tanh(-2*x)", "cos(-x/3)",
+     "e**(2*x)", "log(e)", "exp(0*x)", "log(x/x)", "expm1(-x)", "log1p(x**2)", "square(x - 1)",
+     "reciprocal(x + 7)", "rsqrt(2 + x*x)", "atan(0*x)"],
+)  # fmt: skip
+def test_every_identity_is_one(text: str) -> None:
+    root = expression(f"x + ({text})").args[1]
+    form = canonical(root)
+    for x in (Fraction(3, 7), Fraction(-9, 4), Fraction(13, 8)):
+        assert agree(value_of(form, x=x), value_of(root, x=x))
+
+
 def test_arithmetic_visits_each_part_once_and_never_enters_a_kernel() -> None:
     root = expression("(x + tanh(x*x + 1))*(x - 2) + x**3 + sqrt(x + 5) + x**100")
     parts = list(arithmetic(root))

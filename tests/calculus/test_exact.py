@@ -139,6 +139,20 @@ def test_no_value_is_no_information(text: str, x: float) -> None:
     assert isnan_ball(Evaluator(expression(text), ("x",))(x))
 
 
+@pytest.mark.parametrize(
+    ("relation", "below", "equal", "above"),
+    [("<", 1, 0, 0), ("<=", 1, 1, 0), (">", 0, 0, 1), (">=", 0, 1, 1), ("==", 0, 1, 0),
+     ("!=", 1, 0, 1)],
+)  # fmt: skip
+def test_every_relation_on_both_sides_and_at_equality(
+    relation: str, below: int, equal: int, above: int
+) -> None:
+    evaluate = Evaluator(expression(f"where(x*x {relation} 9/4, 1, 0)"), ("x",))
+    assert [evaluate(x) for x in (1.25, 1.5, 1.75)] == [below, equal, above]
+    negated = Evaluator(expression(f"where(not x*x {relation} 9/4, 1, 0)"), ("x",))
+    assert [negated(x) for x in (1.25, 1.5, 1.75)] == [1 - below, 1 - equal, 1 - above]
+
+
 @pytest.mark.parametrize("condition", ["== 1", "<= 1", ">= 1", "!= 1", "< 1", "> 1"])
 def test_a_comparison_that_no_precision_decides_leaves_both_branches(condition: str) -> None:
     root = expression(f"where(sin(x)**2 + cos(x)**2 {condition}, 3, 5)")

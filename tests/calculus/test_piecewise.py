@@ -117,6 +117,15 @@ def test_equality_pins_and_two_bounds_that_meet_do() -> None:
     assert Facts().assuming(GE(X, three), True).pinned() == {}
 
 
+def test_a_bound_that_was_open_stays_so() -> None:
+    three = Number(3)
+    for strict, weak in ((LT, LE), (GT, GE)):
+        for first, second in ((strict, weak), (weak, strict)):
+            facts = Facts().assuming(first(X, three), True).assuming(second(X, three), True)
+            assert facts.decide(EQ(X, three)) is False
+            assert facts.decide(strict(X, three)) is True
+
+
 def test_a_comparison_of_two_expressions_is_known_either_way_round() -> None:
     facts = Facts().assuming(LT(X, Y), True)
     for function, expected in ((LT, True), (LE, True), (GT, False), (EQ, False), (NE, True)):

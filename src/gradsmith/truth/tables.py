@@ -192,7 +192,8 @@ def as_rich(c: Comparison) -> RenderableType:
 def as_html(c: Comparison) -> str:
     """An HTML table with the verdict below it."""
     header, lines = _table(c)
-    head = "".join(f"<th>{escape(name)}</th>" for name in header)
+    # A dotted name may break after its dots (U+200B); else it runs into the next column.
+    head = "".join(f"<th>{escape(name).replace('.', '.&#8203;')}</th>" for name in header)
     left = 2 if _has_sides(c) else 1
     body = "".join(f"<tr>{_html_cells(line, left)}</tr>" for line in lines)
     below = "".join(f"<p>{escape(line)}</p>" for line in verdict(c))
