@@ -80,6 +80,8 @@ def test_found_and_replaced(text: str, result: str) -> None:
         "1/(2 + exp(x))",
         "x/(1 + x*exp(y))",
         "exp(x)*sigmoid(x)",
+        "exp(softplus(x))",
+        "exp(-2*softplus(x))",
         "exp(x**2)*erfc(y)",
         "exp(3*x**2)*erfc(x)",
         "exp(-x**2)*erfc(x)",

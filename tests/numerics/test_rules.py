@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import reduce
 from itertools import product
 
 import numpy as np
 import pytest
 
+from gradsmith.calculus.terms import signed_terms
 from gradsmith.formula import vocabulary as v
-from gradsmith.formula.expression import Expr, Number, Symbol, free_symbols, substitute
+from gradsmith.formula.expression import Call, Expr, Number, Symbol, free_symbols, substitute
 from gradsmith.formula.parse import parse
 from gradsmith.numerics import rules
 from gradsmith.numerics.interpret import interpret
@@ -101,7 +103,23 @@ def surroundings(instance: Expr) -> list[Expr]:
         EXTRA * 2 * instance * v.cos(Z),
         EXTRA / (Z / instance),
         v.atan(instance / 2) + EXTRA,
+        *spread(instance),
     ]
+
+
+def spread(instance: Expr) -> list[Expr]:
+    """The parts of a sum or product scaled and scattered among others, none next to its like."""
+    assert isinstance(instance, Call)
+    if instance.function in (v.ADD, v.SUB):
+        scale = Number(Fraction(-7, 3))
+        first, *others = (scale * sign * term for sign, term in signed_terms(instance))
+        return [reduce(v.ADD, [EXTRA, *others, v.atan(Z), first, 5 * Z])]
+    if instance.function in (v.MUL, v.DIV):
+        top, bottom = instance.args
+        if instance.function is v.MUL:
+            return [top * EXTRA * (-3 * bottom) * v.atan(Z), EXTRA / Z * bottom / 2 * top]
+        return [EXTRA * top / v.atan(Z) / (-3 * bottom), Z * top / (v.atan(Z) * bottom * EXTRA)]
+    return []
 
 
 @pytest.mark.parametrize("rule", STABILISE, ids=named)

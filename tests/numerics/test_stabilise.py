@@ -195,6 +195,8 @@ LIMITS: list[tuple[str, Any, Any]] = [
     ("log(cosh(x))", (math.inf, math.inf), (-1.0, 1.0)),
     ("where(x>0, x, exp(x)-1)", (-1.0, math.inf), (0.0, 1.0)),
     ("x/(1+x**2)", (0.0, 0.0), (0.0, 0.0)),
+    ("max(x, 0)", (0.0, math.inf), (0.0, 1.0)),
+    ("where(x > 1, x, 0.1)", (0.1, math.inf), (0.0, 1.0)),
 ]
 
 
