@@ -65,7 +65,11 @@ def test_beyond_the_range_there_is_no_nan() -> None:
         compensated = compensate(parse(text).expression)
         far = np.array([1e3, -1e3, 1e5, -1e5, 1e160, -1e160, 1e308, -1e308, math.inf, -math.inf])
         plain = interpret(parse(text).expression, {"x": far})
-        assert (interpret(compensated, {"x": far}) == plain).all()
+        result = interpret(compensated, {"x": far})
+        over = (plain == 0) | np.isinf(plain)
+        assert over.sum() >= 4
+        assert np.array_equal(result[over], plain[over])
+        assert not np.isnan(result).any()
 
 
 def test_inside_other_functions() -> None:
