@@ -41,6 +41,7 @@ OTHERS = [
     "x*exp(-x**2)",
     "x**2/(1 + abs(x))",
     "exp(x) - 1 - x",
+    "1 - (1 + exp(x)/2)**(-2.5)",
 ]
 ALL = [*NAIVE, *OTHERS]
 every_formula = pytest.mark.parametrize("text", ALL)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import inf
 
+from gradsmith.calculus.fold import fold
 from gradsmith.calculus.simplify import simplify
 from gradsmith.formula.expression import (
     Call,
@@ -17,11 +18,13 @@ from gradsmith.formula.expression import (
     Number,
     Symbol,
     as_expr,
+    free_symbols,
     rebuild,
     with_args,
 )
 from gradsmith.formula.vocabulary import (
     DIV,
+    POW,
     abs_,
     cos,
     cosh,
@@ -176,6 +179,35 @@ TAILS = _rules(
     ]
 )
 """Repairs of the far range; each costs something, and is kept only where it was needed."""
+
+
+SPREAD = _rules(
+    [
+        (
+            "log of a quotient",
+            log(a / b),
+            log(a) - log(b),
+            "inf/inf",
+            (*_POSITIVE, ("b", 0.0, inf)),
+        ),
+    ]
+)
+"""Another beginning: what it makes may cancel instead, so that both are proposed."""
+
+
+def spread(root: Expr) -> Expr:
+    """``root`` with :data:`SPREAD` applied, and u**v as exp(v·log(u)) unless v is whole."""
+    powers = rebuild(root, lambda node, args: _as_exponential(with_args(node, args)))
+    return rewrite(powers, SPREAD, once=True)
+
+
+def _as_exponential(node: Expr) -> Expr:
+    if isinstance(node, Call) and node.function is POW:
+        base, exponent = node.args[0], fold(node.args[1])
+        whole = isinstance(exponent, Number) and exponent.value.denominator == 1
+        if not whole and free_symbols(base) and not isinstance(base, Symbol):
+            return exp(exponent * log(base))
+    return node
 
 
 def with_safe_tails(root: Expr) -> Expr:

@@ -40,7 +40,7 @@ from gradsmith.numerics.limits import Limits
 from gradsmith.numerics.measure import sample
 from gradsmith.numerics.regimes import expand_near_zero, replace_near_zero
 from gradsmith.numerics.rewrite import rewrite
-from gradsmith.numerics.rules import PRIMITIVES, STABILISE, in_steps, with_safe_tails
+from gradsmith.numerics.rules import PRIMITIVES, STABILISE, in_steps, spread, with_safe_tails
 from gradsmith.numerics.target import FLOAT64, Target
 
 
@@ -108,7 +108,7 @@ def stabilise(
 
 def _stages(starts: Iterable[Expr]) -> Iterator[list[Expr]]:
     """Proposals, the quick ones first: a later stage is made only if an earlier one fails."""
-    starts = list(starts)
+    starts = list(dict.fromkeys(form for start in starts for form in (start, spread(start))))
     quick = [rewrite(start, STABILISE) for start in starts]
     split = [form for start in starts if (form := split_exponential(start)) is not None]
     yield [*quick, *(rewrite(form, STABILISE) for form in split)]
