@@ -13,7 +13,19 @@ from hypothesis import strategies as st
 from gradsmith.calculus.terms import signed_terms
 from gradsmith.formula.expression import Call, Expr, Function, Number, Symbol, walk
 from gradsmith.formula.parse import parse
-from gradsmith.formula.vocabulary import ADD, MUL, NEG, SUB, erfcx, sech2, sigmoid, softplus
+from gradsmith.formula.vocabulary import (
+    ADD,
+    MUL,
+    NEG,
+    SUB,
+    cos,
+    erfcx,
+    sech2,
+    sigmoid,
+    sin,
+    softplus,
+    tan,
+)
 from gradsmith.numerics.matching import build_product, match, product_factors, same, sum_terms
 from gradsmith.numerics.rewrite import Rule, apply_rule, rewrite
 from gradsmith.numerics.rules import PRIMITIVES, STABILISE
@@ -197,6 +209,13 @@ def test_a_rule_applies_at_the_top_only() -> None:
     assert apply_rule(rule, x) is None
     assert rewrite(1 + erfcx(erfcx(x)), (rule,)) is 1 + x
     assert rewrite(erfcx(erfcx(x)), (rule,), once=True) in (x, erfcx(x))
+
+
+def test_the_numeric_factor_of_a_pattern_is_divided_out() -> None:
+    a = Symbol("a")
+    rule = Rule("test", 3 * sin(a) * cos(a), tan(a), "for the test")
+    assert str(rewrite(expression("12*x*sin(y)*cos(y)"), (rule,))) == "4*tan(y)*x"
+    assert str(rewrite(expression("x/(sin(y)*cos(y))"), (rule,))) == "x/(tan(y)/3)"
 
 
 def test_a_power_that_nobody_can_write_out_is_left_alone() -> None:

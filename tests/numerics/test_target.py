@@ -92,3 +92,11 @@ def test_budget_is_kept(text: str, target: Target) -> None:
 def test_float32_alone_is_held_to_a_few_roundings() -> None:
     found = stabilise(parse("x*tanh(log(1 + exp(x)))").expression, ("x",), {}, (), FLOAT32_ALONE)
     assert found.error <= FLOAT32_ALONE.budget
+
+
+@pytest.mark.parametrize("threshold", ["0.1", "1/3", "0.5", "-2.7"])
+def test_a_threshold_that_is_no_float_is_no_loss(threshold: str) -> None:
+    """Torch compares with the float64 next to 0.1; that one number is not held against it."""
+    root = parse(f"where(x > {threshold}, x, 0)").expression
+    for target in (FLOAT64, FLOAT32, BFLOAT16):
+        assert stabilise(root, ("x",), {}, (), target).error == 0

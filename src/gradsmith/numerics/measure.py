@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -22,6 +23,7 @@ _SURE = 60
 
 _SPARE = 50.0  # roundings of the computation that fit into the budget: digits to spare
 _MOST_ROOTS = 4
+_MOST_KINKS = 10
 _BESIDE = 6  # how many numbers on each side of a root: one by itself may be lucky
 
 _DECADES = (300, 200, 150, 100, 60, 30, 20, 15, 12, 8, 6, 5, 4, 3)
@@ -93,7 +95,9 @@ def sample(
         top, bottom = target.largest, 2.0**target.lowest
         ends = [top, top / 2, top**0.5, bottom, bottom**0.5]
         line = np.concatenate([line, ends, np.negative(ends)])
-    line = np.array(list(dict.fromkeys(v for v in target.rounded(line) if math.isfinite(v))))
+    judged = dict.fromkeys(v for v in target.rounded(line).tolist() if math.isfinite(v))
+    undecided = _undecided(root)
+    line = np.array([v for v in judged if v not in undecided])
     generator = np.random.default_rng(20240229)  # any fixed seed: definitions must repeat
     copies = 1 if len(inputs) <= 1 else 3
     columns: dict[str, list[Array]] = {name: [] for name in arguments}
@@ -183,16 +187,31 @@ def _split_ball(evaluate: Evaluator, point: tuple[float, ...]) -> tuple[float, f
     return (high, float(middle - high)) if math.isfinite(high) else (high, 0.0)
 
 
+def _compared_with(root: Expr) -> set[Fraction]:
+    """The sizes of the numbers that the formula compares with."""
+    return {
+        abs(part.value)
+        for node in walk(root)
+        if isinstance(node, Call) and node.function in COMPARISONS
+        for part in walk(node)
+        if isinstance(part, Number) and part.value
+    }
+
+
 def _kinks(root: Expr, target: Target) -> list[float]:
     """The numbers that the formula compares with, and their neighbours in the format."""
     found: list[float] = []
-    for node in walk(root):
-        if isinstance(node, Call) and node.function in COMPARISONS:
-            for arg in node.args:
-                for part in walk(arg):
-                    if isinstance(part, Number) and part.value:
-                        value = abs(float(part.value))
-                        step = math.ldexp(1.0, math.frexp(value)[1] - target.digits)
-                        for v in (value, value - step, value + step):
-                            found += [v, -v]
-    return found[:60]
+    for value in sorted(map(float, _compared_with(root)))[:_MOST_KINKS]:
+        step = math.ldexp(1.0, math.frexp(value)[1] - target.digits)
+        found += [s * v for v in (value, value - step, value + step) for s in (1.0, -1.0)]
+    return found
+
+
+def _undecided(root: Expr) -> set[float]:
+    """Points at which no expression can be judged.
+
+    A decimal such as 0.1 is compared in float64 as the float64 next to it; on that one number the
+    formula as it was written and every evaluation of it disagree.
+    """
+    rounded = {float(v) for v in _compared_with(root) if Fraction(float(v)) != v}
+    return rounded | {-v for v in rounded}
