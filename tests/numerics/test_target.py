@@ -100,3 +100,12 @@ def test_a_threshold_that_is_no_float_is_no_loss(threshold: str) -> None:
     root = parse(f"where(x > {threshold}, x, 0)").expression
     for target in (FLOAT64, FLOAT32, BFLOAT16):
         assert stabilise(root, ("x",), {}, (), target).error == 0
+
+
+@every_target
+def test_anything_but_zero_for_zero_is_an_error(target: Target) -> None:
+    """Also for a value that underflows: it is zero, and 2⁻¹⁰ of the smallest unit is not wrong."""
+    zero = np.zeros(1)
+    smallest = 2.0**target.floor
+    assert ulp_errors(zero + 3 * smallest, zero, zero, target)[0] == 3
+    assert ulp_errors(zero + smallest / 1024, zero, zero, target)[0] < 0.01

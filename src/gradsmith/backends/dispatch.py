@@ -49,7 +49,12 @@ class Precision:
         target = self.target.wider
         if target is None or not self.may_widen:
             return None
-        return Precision(self.storage, getattr(torch, target.compute), target)
+        return _widened(self.storage, target)
+
+
+@lru_cache(maxsize=16)
+def _widened(storage: torch.dtype, target: Target) -> Precision:
+    return Precision(storage, getattr(torch, target.compute), target)
 
 
 def kernel(

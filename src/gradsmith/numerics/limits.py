@@ -75,8 +75,7 @@ class Limits:
         """Whether ``value`` is the limit within a fraction of the budget."""
         if math.isinf(limit) or math.isinf(value):
             return value == limit
-        exponent = math.frexp(limit)[1] - self._target.digits if limit else self._target.floor
-        unit = math.ldexp(1.0, max(exponent, self._target.floor))
+        unit = float(self._target.unit(np.array(limit)))
         return abs(value - limit) <= self._target.budget / 8 * unit
 
     @cached_property

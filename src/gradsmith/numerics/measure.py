@@ -67,8 +67,7 @@ def ulp_errors(computed: Array, high: Array, low: Array, target: Target = FLOAT6
     computed = np.asarray(computed, dtype=np.float64)
     with np.errstate(all="ignore"):
         size = np.abs(np.where(np.isfinite(high), high, 0.0))
-        unit = np.ldexp(1.0, np.maximum(np.frexp(size)[1] - target.digits, target.floor))
-        error = np.abs((computed - high) - low) / unit
+        error = np.abs((computed - high) - low) / target.unit(size)
         error = np.where(np.isfinite(error), np.minimum(error, LOST), LOST)
         wrong_zero = (computed == 0) & (size > np.ldexp(1.0, target.floor))
         error = np.where(wrong_zero, LOST, error)
@@ -202,7 +201,7 @@ def _kinks(root: Expr, target: Target) -> list[float]:
     """The numbers that the formula compares with, and their neighbours in the format."""
     found: list[float] = []
     for value in sorted(map(float, _compared_with(root)))[:_MOST_KINKS]:
-        step = math.ldexp(1.0, math.frexp(value)[1] - target.digits)
+        step = float(target.unit(np.array(value)))
         found += [s * v for v in (value, value - step, value + step) for s in (1.0, -1.0)]
     return found
 

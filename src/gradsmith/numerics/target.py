@@ -43,6 +43,12 @@ class Target:
             near: NDArray[np.float64] = np.ldexp(np.rint(np.ldexp(values, -exponent)), exponent)
             return np.where(np.abs(near) > self.largest, np.copysign(np.inf, near), near)
 
+    def unit(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The unit in the last place of finite numbers; that of zero is the smallest."""
+        exponent = np.where(values == 0, self.floor, np.frexp(values)[1] - self.digits)
+        smallest: NDArray[np.float64] = np.ldexp(1.0, np.maximum(exponent, self.floor))
+        return smallest
+
     @property
     def slack(self) -> float:
         """How many times the rounding error of the computation fits into the budget."""
