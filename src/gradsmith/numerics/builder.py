@@ -1,0 +1,340 @@
+"""Writing a :class:`~gradsmith.numerics.program.Program`: values that behave like numbers.
+
+Equal instructions are written once, what no output needs is left out, and types are checked as
+one writes::
+
+    b = Builder()
+    x = b.input("x", F64)
+    program = b.program(fma(x, x, 1.0))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from gradsmith.numerics.program import (
+    BF16,
+    BOOL,
+    F16,
+    F32,
+    F64,
+    Constant,
+    Instruction,
+    Op,
+    Program,
+    Type,
+    bits_of_number,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Value:
+    """A value of a program that is being written; operators write instructions."""
+
+    builder: Builder
+    number: int
+    type: Type
+
+    def __add__(self, other: Operand) -> Value:
+        return self._with(Op.ADD, other)
+
+    def __radd__(self, other: Operand) -> Value:
+        return self._lifted(other) + self
+
+    def __sub__(self, other: Operand) -> Value:
+        return self._with(Op.SUB, other)
+
+    def __rsub__(self, other: Operand) -> Value:
+        return self._lifted(other) - self
+
+    def __mul__(self, other: Operand) -> Value:
+        return self._with(Op.MUL, other)
+
+    def __rmul__(self, other: Operand) -> Value:
+        return self._lifted(other) * self
+
+    def __truediv__(self, other: Operand) -> Value:
+        return self._with(Op.DIV, other)
+
+    def __rtruediv__(self, other: Operand) -> Value:
+        return self._lifted(other) / self
+
+    def __neg__(self) -> Value:
+        return self.builder.write(Op.NEG, self)
+
+    def __abs__(self) -> Value:
+        return self.builder.write(Op.ABS, self)
+
+    def __lt__(self, other: Operand) -> Value:
+        return self._with(Op.LT, other)
+
+    def __le__(self, other: Operand) -> Value:
+        return self._with(Op.LE, other)
+
+    def __gt__(self, other: Operand) -> Value:
+        return self._lifted(other) < self
+
+    def __ge__(self, other: Operand) -> Value:
+        return self._lifted(other) <= self
+
+    def __and__(self, other: Operand) -> Value:
+        return self._with(Op.AND, other)
+
+    def __or__(self, other: Operand) -> Value:
+        return self._with(Op.OR, other)
+
+    def __xor__(self, other: Operand) -> Value:
+        return self._with(Op.XOR, other)
+
+    def __invert__(self) -> Value:
+        return self.builder.write(Op.NOT, self)
+
+    def __lshift__(self, places: int) -> Value:
+        return self.builder.write(Op.SHL, self, constant=places)
+
+    def __rshift__(self, places: int) -> Value:
+        """With the sign; :func:`unsigned_shift` shifts in zeros."""
+        return self.builder.write(Op.SHR, self, constant=places)
+
+    def __bool__(self) -> bool:
+        raise TypeError("a value is known only when the program runs; use select")
+
+    def _with(self, op: Op, other: Operand) -> Value:
+        return self.builder.write(op, self, self._lifted(other))
+
+    def _lifted(self, other: Operand) -> Value:
+        return other if isinstance(other, Value) else self.builder.number(self.type, other)
+
+
+Operand = Value | int | float | Fraction
+
+
+class Builder:
+    """Writes one Program; equal instructions become one."""
+
+    def __init__(self) -> None:
+        self._inputs: list[tuple[str, Type]] = []
+        self._instructions: list[Instruction] = []
+        self._types: list[Type] = []
+        self._known: dict[Instruction, Value] = {}
+
+    def input(self, name: str, kind: Type) -> Value:
+        """The next input; all of them come before the first instruction."""
+        if self._instructions:
+            raise ValueError(f"input {name!r} comes after the first instruction")
+        if any(name == known for known, _ in self._inputs):
+            raise ValueError(f"two inputs are called {name!r}")
+        self._inputs.append((name, kind))
+        self._types.append(kind)
+        return Value(self, len(self._types) - 1, kind)
+
+    def number(self, kind: Type, value: int | float | Fraction) -> Value:
+        """A constant: the number of that type nearest to ``value``, or the integer itself."""
+        if kind.computes:
+            exact = Fraction(value) if isinstance(value, int) else value
+            return self.constant(kind, bits_of_number(kind, exact))
+        if not isinstance(value, int):
+            raise TypeError(f"a constant of type {kind.label} is an integer, got {value!r}")
+        return self.constant(kind, value)
+
+    def constant(self, kind: Type, bits: Constant) -> Value:
+        """A constant given by its bits, as a signed integer."""
+        return self._enter(Instruction(Op.CONST, (), kind, bits))
+
+    def write(
+        self, op: Op, *operands: Value, type: Type | None = None, constant: Constant = 0
+    ) -> Value:
+        """One instruction; its result.
+
+        Raises:
+            TypeError: the operands are not of the types that ``op`` takes.
+        """
+        types = tuple(operand.type for operand in operands)
+        if any(operand.builder is not self for operand in operands):
+            raise ValueError("an operand belongs to another program")
+        result = _SIGNATURES[op](types, type)
+        if result is None:
+            given = ", ".join(kind.label for kind in types)
+            to = f" to {type.label}" if type else ""
+            raise TypeError(f"{op.value} does not take ({given}){to}")
+        args = tuple(operand.number for operand in operands)
+        return self._enter(Instruction(op, args, result, constant))
+
+    def _enter(self, instruction: Instruction) -> Value:
+        known = self._known.get(instruction)
+        if known is None:
+            self._instructions.append(instruction)
+            self._types.append(instruction.type)
+            known = Value(self, len(self._types) - 1, instruction.type)
+            self._known[instruction] = known
+        return known
+
+    def program(self, *outputs: Value) -> Program:
+        """What was written, without instructions that no output needs."""
+        count = len(self._inputs)
+        needed = {output.number for output in outputs}
+        for number in range(len(self._types) - 1, count - 1, -1):
+            if number in needed:
+                needed.update(self._instructions[number - count].args)
+        renumbered = {number: number for number in range(count)}
+        kept: list[Instruction] = []
+        for number, old in enumerate(self._instructions, count):
+            if number in needed:
+                renumbered[number] = count + len(kept)
+                args = tuple(renumbered[arg] for arg in old.args)
+                kept.append(Instruction(old.op, args, old.type, old.constant))
+        results = tuple(renumbered[output.number] for output in outputs)
+        return Program(tuple(self._inputs), tuple(kept), results)
+
+
+_Signature = Callable[[tuple[Type, ...], Type | None], Type | None]
+
+
+def _floats(count: int, result: Type | None = None) -> _Signature:
+    def signature(types: tuple[Type, ...], to: Type | None) -> Type | None:
+        alike = len(types) == count and len(set(types)) == 1 and types[0].computes
+        return (result or types[0]) if alike else None
+
+    return signature
+
+
+def _sum(types: tuple[Type, ...], to: Type | None) -> Type | None:
+    alike = len(types) == 2 and types[0] is types[1]
+    return types[0] if alike and (types[0].computes or types[0].is_integer) else None
+
+
+def _equality(types: tuple[Type, ...], to: Type | None) -> Type | None:
+    return BOOL if _sum(types, to) else None
+
+
+def _logic(types: tuple[Type, ...], to: Type | None) -> Type | None:
+    alike = len(types) == 2 and types[0] is types[1]
+    return types[0] if alike and (types[0].is_integer or types[0] is BOOL) else None
+
+
+def _select(types: tuple[Type, ...], to: Type | None) -> Type | None:
+    fits = len(types) == 3 and types[0] is BOOL and types[1] is types[2]
+    return types[1] if fits else None
+
+
+def _shift(types: tuple[Type, ...], to: Type | None) -> Type | None:
+    return types[0] if len(types) == 1 and types[0].is_integer else None
+
+
+def _bits(types: tuple[Type, ...], to: Type | None) -> Type | None:
+    known = len(types) == 1 and (types[0].is_integer or types[0].computes)
+    return types[0].same_size_integer if known else None
+
+
+_CONVERSIONS = {(F32, F64), (F64, F32), (F16, F32), (F32, F16), (BF16, F32), (F32, BF16)}
+
+
+def _convert(types: tuple[Type, ...], to: Type | None) -> Type | None:
+    return to if len(types) == 1 and (types[0], to) in _CONVERSIONS else None
+
+
+_SIGNATURES: dict[Op, _Signature] = {
+    Op.ADD: _sum,
+    Op.SUB: _sum,
+    Op.MUL: _floats(2),
+    Op.DIV: _floats(2),
+    Op.FMA: _floats(3),
+    Op.SQRT: _floats(1),
+    Op.RINT: _floats(1),
+    Op.NEG: _floats(1),
+    Op.ABS: _floats(1),
+    Op.LT: _equality,
+    Op.LE: _equality,
+    Op.EQ: _equality,
+    Op.AND: _logic,
+    Op.OR: _logic,
+    Op.XOR: _logic,
+    Op.NOT: lambda types, to: BOOL if types == (BOOL,) else None,
+    Op.SELECT: _select,
+    Op.SHL: _shift,
+    Op.SHR: _shift,
+    Op.USHR: _shift,
+    Op.BITS: _bits,
+    Op.CONVERT: _convert,
+}
+"""The type of the result, given those of the operands; None where they do not fit."""
+
+
+def fma(a: Value, b: Operand, c: Operand) -> Value:
+    """a·b + c, rounded once."""
+    return a.builder.write(Op.FMA, a, a._lifted(b), a._lifted(c))
+
+
+def sqrt(a: Value) -> Value:
+    """√a."""
+    return a.builder.write(Op.SQRT, a)
+
+
+def rint(a: Value) -> Value:
+    """The integer nearest to ``a``, ties to even."""
+    return a.builder.write(Op.RINT, a)
+
+
+def equal(a: Value, b: Operand) -> Value:
+    """Whether a = b; false for NaN."""
+    return a.builder.write(Op.EQ, a, a._lifted(b))
+
+
+def select(condition: Value, a: Operand, b: Operand) -> Value:
+    """``a`` where the condition holds, else ``b``; at least one of them is a Value."""
+    like = a if isinstance(a, Value) else b
+    if not isinstance(like, Value):
+        raise TypeError("select needs the type of its branches: make one of them a Value")
+    return condition.builder.write(Op.SELECT, condition, like._lifted(a), like._lifted(b))
+
+
+def bits(a: Value) -> Value:
+    """The bits of a number as an integer of its size, or the number of such an integer."""
+    return a.builder.write(Op.BITS, a)
+
+
+def unsigned_shift(a: Value, places: int) -> Value:
+    """An integer's bits moved down by that many places, zeros moving in."""
+    return a.builder.write(Op.USHR, a, constant=places)
+
+
+def convert(a: Value, kind: Type) -> Value:
+    """``a`` in another format, rounded once; see :func:`round_to_odd` for float64 to 16 bits."""
+    return a if a.type is kind else a.builder.write(Op.CONVERT, a, type=kind)
+
+
+def round_to_odd(a: Value) -> Value:
+    """A float64 as float32 such that rounding that once more to 22 digits or fewer is right.
+
+    What float32 cannot hold is cut off and leaves the last bit set (Boldo, Melquiond: "Emulation
+    of FMA and correctly rounded sums: proved algorithms using rounding to odd", IEEE Trans.
+    Computers 57, 2008).
+    """
+    near = convert(a, F32)
+    back = convert(near, F64)
+    pattern = bits(near)
+    # The neighbour on the other side of ``a``, where ``near`` is an even number beside it.
+    toward = select(abs(back) < abs(a), pattern + 1, pattern - 1)
+    inexact = ~equal(back, a) & equal(a, a)
+    even = equal(pattern & 1, 0)
+    return bits(select(inexact & even, toward, pattern))
+
+
+def maximum(a: Value, b: Operand) -> Value:
+    """The larger; ``a`` where it is NaN."""
+    other = a._lifted(b)
+    return select(a < other, other, a)
+
+
+def minimum(a: Value, b: Operand) -> Value:
+    """The smaller; ``a`` where it is NaN."""
+    other = a._lifted(b)
+    return select(other < a, other, a)
+
+
+def copysign(a: Value, b: Value) -> Value:
+    """|a| with the sign bit of ``b``."""
+    top = a.builder.number(a.type.same_size_integer, -(2 ** (a.type.bits - 1)))
+    return bits(bits(abs(a)) | (bits(b) & top))
