@@ -18,7 +18,14 @@ from gradsmith.formula.parse import parse
 from gradsmith.numerics import rules
 from gradsmith.numerics.interpret import interpret
 from gradsmith.numerics.rewrite import Rule, rewrite
-from gradsmith.numerics.rules import PRIMITIVES, STABILISE, in_steps, spread, with_safe_tails
+from gradsmith.numerics.rules import (
+    PRIMITIVES,
+    STABILISE,
+    close_terms,
+    in_steps,
+    spread,
+    with_safe_tails,
+)
 from tests.calculus.oracle import agree, as_fraction, value_of
 
 # Every table of the module, whatever tables there are.
@@ -198,3 +205,35 @@ def test_division_in_steps_reaches_further() -> None:
     x = {"x": np.array([1e104, 1e107])}
     assert (interpret(root, x) == 0).any()
     assert np.all(interpret(in_steps(root), x) == [1e-312, 1e-321])
+
+
+@pytest.mark.parametrize(
+    ("text", "points"),
+    [
+        ("log(x) - log(x + 1)", (3.7, 1e9, 1e17, 1e200)),
+        ("log(x + 1) - log(x)", (3.7, 1e9, 1e17, 1e200)),
+        ("atan(x + 1) - atan(x)", (-7.0, -0.5, 3.0, 1e7, 1e40)),
+        ("sqrt(x + 1) - sqrt(x)", (3.7, 1e9, 1e17, 1e200)),
+        ("sqrt(x**2 + 1) - x", (3.7, 1e9, 1e17)),
+        ("exp(x + 1e-9) - exp(x)", (-30.0, 0.7, 30.0)),
+        ("sin(x + 1e-9) - sin(x)", (-0.3, 0.7, 3.0)),
+        ("cos(x + 1e-9) - cos(x)", (-0.3, 0.7, 3.0)),
+    ],
+)
+def test_differences_of_close_terms(text: str, points: tuple[float, ...]) -> None:
+    root = parse(text).expression
+    forms = close_terms(root)
+    assert forms
+    for x in points:
+        exact = value_of(root, digits=60, x=x)
+        errors = []
+        for form in forms:
+            value = float(interpret(form, {"x": np.array([x])})[0])
+            errors.append(abs(as_fraction(exact) - Fraction(value)) / abs(as_fraction(exact)))
+        # Eight roundings; a − b itself has become a number or one term.
+        assert min(errors) <= 8 * Fraction(2) ** -53, x
+
+
+def test_terms_that_are_not_close_stay() -> None:
+    for text in ("log(x) + log(x + 1)", "sin(x) - cos(x)", "x - 1"):
+        assert close_terms(parse(text).expression) == []

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradsmith.formula.parse import parse
+from gradsmith.numerics.judge import cost
 from gradsmith.numerics.measure import LOST, ulp_errors
-from gradsmith.numerics.stabilise import cost, stabilise
+from gradsmith.numerics.stabilise import stabilise
 from gradsmith.numerics.target import (
     BFLOAT16,
     FLOAT16,

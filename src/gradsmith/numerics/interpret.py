@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -82,7 +83,20 @@ def _elementwise(function: Callable[[float], float]) -> Callable[[Array], Array]
 def _erfcx(x: float) -> float:
     if math.isinf(x):
         return 0.0 if x > 0 else math.inf
-    return float(Evaluator(erfcx(Symbol("x")), ("x",))(x).mid())
+    return float(_exact_erfcx()(x).mid())
+
+
+@cache
+def _exact_erfcx() -> Evaluator:
+    return Evaluator(erfcx(Symbol("x")), ("x",))
+
+
+def _power(a: Any, b: Any) -> Any:
+    """Small whole powers multiplied out, as every backend does."""
+    if not isinstance(b, float) or b not in (2.0, 3.0, 4.0):
+        return np.power(a, b)
+    squared = a * a
+    return squared if b == 2 else (squared * a if b == 3 else squared * squared)
 
 
 def _split(x: Array) -> tuple[Array, Array]:
@@ -116,7 +130,7 @@ _NUMPY: dict[Function, Callable[..., Any]] = {
     MUL: np.multiply,
     DIV: np.divide,
     NEG: np.negative,
-    POW: np.power,
+    POW: _power,
     LT: np.less,
     LE: np.less_equal,
     GT: np.greater,

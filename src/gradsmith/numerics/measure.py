@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -21,10 +21,16 @@ LOST = 2.0**53
 _SURE = 60
 """Bits that an exact value must have to be one: an undecided comparison leaves fewer."""
 
-_SPARE = 50.0  # roundings of the computation that fit into the budget: digits to spare
 _MOST_ROOTS = 4
+_NEAREST, _FARTHEST = 9, 3  # the roots beside which points are put where no digits are spared
 _MOST_KINKS = 10
 _BESIDE = 6  # how many numbers on each side of a root: one by itself may be lucky
+_AROUND = tuple(f * 2.0**-k for k in range(50, 0, -1) for f in (0.61, 0.83))
+"""Relative distances from a root, where digits are lost that nothing spares."""
+_IN_SUBNORMAL = 8  # points where a tail is subnormal, between two of the line
+_RANDOM = 100
+_ENDS = (1, -1, 0.7, -0.7, 1, -1, 0.6, -0.6)  # of the range, at other values of the parameters
+_SETTINGS = 40  # points at which parameters have other values
 
 _DECADES = (300, 200, 150, 100, 60, 30, 20, 15, 12, 8, 6, 5, 4, 3)
 _NEAR = (0.02, 0.1, 0.3, 0.55, 0.9, 1.0, 1.3, 1.8, 2.3, 3.0, 4.0, 5.3, 7.0, 9.1, 12.0, 17.3)
@@ -35,6 +41,8 @@ _FAR = (1e4, 1e6, 1e8, 1e12, 1e16, 1e20, 1e30, 1e42, 1e50)
 # Between the n-th and the (n−1)-th root of the largest number xⁿ overflows, while x/xⁿ still is
 # a normal number: one point for each n from 6 to 2.
 _OVERFLOW = (1e56, 1e70, 1e90, 1e125, 1e160, 1e200, 1e300)
+# The same for 1/xⁿ, which is subnormal where xⁿ overflows.
+_UNDERFLOW = (3.1e63, 5.3e78, 4.7e105, 2.9e157, 8.9e307)
 POSITIVE = (*(10.0**-k for k in _DECADES), *_NEAR, *_TAIL, *_END, *_FAR, *_OVERFLOW)
 
 
@@ -45,12 +53,14 @@ class Samples:
     Attributes:
         values: one array per argument.
         high, low: the exact value as an unevaluated sum of two floats; NaN where there is none.
+        beside: which of the points were added because they are next to a root.
     """
 
     values: Mapping[str, Array]
     high: Array
     low: Array
     target: Target
+    beside: Array
 
     def errors(self, candidate: Expr) -> Array:
         """Error of the evaluation of ``candidate`` at each point, in ULP of the target."""
@@ -89,15 +99,17 @@ def sample(
     stand at their defaults, and for a part of the points at other values of the same sign.
     """
     inputs = [name for name in arguments if name not in defaults]
-    line = np.array([s * v for v in POSITIVE for s in (1.0, -1.0)] + [0.0] + _kinks(root, target))
-    if target.slack > _SPARE:
-        top, bottom = target.largest, 2.0**target.lowest
-        ends = [top, top / 2, top**0.5, bottom, bottom**0.5]
-        line = np.concatenate([line, ends, np.negative(ends)])
+    spares = target.spares
+    generator = np.random.default_rng(20240229)  # any fixed seed: definitions must repeat
+    top, bottom = target.largest, 2.0**target.lowest
+    more = [top, top / 2, top**0.5, bottom, bottom**0.5]
+    if not spares:
+        more += [*_UNDERFLOW, *generator.uniform(0, 6, _RANDOM), *generator.uniform(6, 40, _RANDOM)]
+    line = np.array([s * v for v in (*POSITIVE, *more) for s in (1.0, -1.0)] + [0.0])
+    line = np.concatenate([line, _kinks(root, target)])
     judged = dict.fromkeys(v for v in target.rounded(line).tolist() if math.isfinite(v))
     undecided = _undecided(root)
     line = np.array([v for v in judged if v not in undecided])
-    generator = np.random.default_rng(20240229)  # any fixed seed: definitions must repeat
     copies = 1 if len(inputs) <= 1 else 3
     columns: dict[str, list[Array]] = {name: [] for name in arguments}
     for copy in range(copies):
@@ -106,60 +118,120 @@ def sample(
             columns[name].append(generator.permutation(line) if shuffle else line)
         for name, default in defaults.items():
             columns[name].append(np.full(line.shape, default))
+    settings = _SETTINGS if spares else 3 * _SETTINGS
     if defaults and inputs:
-        few = generator.choice(line[np.abs(line) < 1e4], 40)
+        some = line[np.abs(line) < 1e4]
+        few = generator.choice(some, settings)
+        if not spares:
+            few[: len(_ENDS)] = [end * top for end in _ENDS]
         for name in inputs:
             columns[name].append(generator.permutation(few))
         for name, default in defaults.items():
-            factors = generator.choice([0.25, 0.6, 1.7, 3.0], 40)
+            factors = generator.choice([0.25, 0.6, 1.7, 3.0], settings)
             columns[name].append((default if default else 1.0) * factors)
     values = {name: np.concatenate(parts) for name, parts in columns.items()}
     high, low = exact_values(root, arguments, values)
-    if len(inputs) == 1 and target.slack > _SPARE:
-        near = _beside_roots(root, arguments, inputs[0], values, high[: len(line)], target)
-        if near[inputs[0]].size:
-            values = {name: np.concatenate([values[name], near[name]]) for name in arguments}
-            more = exact_values(root, arguments, near)
-            high, low = (np.concatenate(pair) for pair in zip((high, low), more, strict=True))
-    return Samples(values, high, low, target)
+    beside = np.zeros(high.shape, dtype=bool)
+    if len(inputs) == 1:
+        given = {name: float(column[0]) for name, column in values.items()}
+        along = _Line(root, arguments, inputs[0], given, target)
+        roots, tails = along.places(line, high[: len(line)], spares)
+        near = np.array([v for v in (*roots, *tails) if v not in undecided])
+        columns_near = {n: np.full(near.shape, v) for n, v in given.items()} | {inputs[0]: near}
+        rest = exact_values(root, arguments, columns_near)
+        values = {n: np.concatenate([values[n], columns_near[n]]) for n in arguments}
+        high, low = (np.concatenate(pair) for pair in zip((high, low), rest, strict=True))
+        beside = np.concatenate([beside, np.isin(near, roots)])
+    return Samples(values, high, low, target, beside)
 
 
-def _beside_roots(
-    root: Expr,
-    arguments: Sequence[str],
-    name: str,
-    values: Mapping[str, Array],
-    high: Array,
-    target: Target,
-) -> dict[str, Array]:
-    """The numbers of the format next to each root, parameters at their defaults.
+class _Line:
+    """The formula along its one input, parameters at their defaults."""
 
-    There the terms of the formula cancel as far as the format lets them. Without digits to spare
-    no evaluation is accurate there, and the points would only hide the others.
-    """
-    evaluate = Evaluator(root, arguments)
-    point = [float(values[n][0]) for n in arguments]
-    at = arguments.index(name)
+    def __init__(
+        self,
+        root: Expr,
+        arguments: Sequence[str],
+        name: str,
+        given: Mapping[str, float],
+        target: Target,
+    ) -> None:
+        self._evaluate = Evaluator(root, arguments)
+        self._point = [given[n] for n in arguments]
+        self._at = arguments.index(name)
+        self._target = target
 
-    def sign(x: float) -> float:
-        point[at] = x
-        return float(np.sign(float(evaluate(*point).mid())))
+    def _value(self, x: float) -> float:
+        self._point[self._at] = x
+        return float(self._evaluate(*self._point).mid())
 
-    order = np.argsort(values[name][: len(high)])
-    xs, signs = values[name][order], np.sign(high[order])
-    found: list[float] = []
-    for i in np.flatnonzero(signs[:-1] * signs[1:] < 0)[:_MOST_ROOTS].tolist():
-        low, up, below = float(xs[i]), float(xs[i + 1]), float(signs[i])
-        while True:
-            middle = float(target.rounded(np.array([(low + up) / 2]))[0])
-            if middle in (low, up):
-                break
-            low, up = (middle, up) if sign(middle) == below else (low, middle)
+    def places(self, line: Array, high: Array, spares: bool) -> tuple[list[float], list[float]]:
+        """Points beside the roots; and where no digits are spared, in subnormal tails."""
+        order = np.argsort(line)
+        xs, values = line[order], high[order]
+        found: list[float] = []
+        pairs = brackets(xs, values)
+        far = pairs[_NEAREST:][-_FARTHEST:]
+        for low, up in pairs[:_MOST_ROOTS] if spares else pairs[:_NEAREST] + far:
+            found += self._beside_root(low, up, spares)
+        return found, [] if spares else self._subnormal(xs, values)
+
+    def _beside_root(self, low: float, up: float, spares: bool) -> list[float]:
+        """The numbers of the format next to the root between ``low`` and ``up``.
+
+        There the terms of the formula cancel as far as the format lets them.
+        """
+        low, up = self._bisected(low, up, lambda value, below: np.sign(value) == np.sign(below))
         step = up - low
-        found += [low - k * step for k in range(_BESIDE)] + [up + k * step for k in range(_BESIDE)]
-    columns = {n: np.full(len(found), float(values[n][0])) for n in arguments}
-    columns[name] = np.array(found)
-    return columns
+        found = [low - k * step for k in range(_BESIDE)] + [up + k * step for k in range(_BESIDE)]
+        if not spares:
+            size = max(abs(low), 0.5)
+            found += [low + s * d * size for d in _AROUND for s in (1, -1)]
+            found = [v for v in self._target.rounded(np.array(found)).tolist() if v * low > 0]
+        return found
+
+    def _bisected(
+        self, low: float, up: float, like: Callable[[float, float], bool]
+    ) -> tuple[float, float]:
+        """Two neighbours in the format: at the first the value is still like that at ``low``."""
+        below = self._value(low)
+        while True:
+            middle = float(self._target.rounded(np.array([low / 2 + up / 2]))[0])
+            if middle in (low, up):
+                return low, up
+            low, up = (middle, up) if like(self._value(middle), below) else (low, middle)
+
+    def _subnormal(self, xs: Array, values: Array) -> list[float]:
+        """Points where the value fades from normal to zero: few of the line happen to be there."""
+        smallest = 2.0**self._target.lowest
+        normal = smallest * 2.0 ** (self._target.digits - 1)
+        sizes = np.abs(values)
+        outside = (sizes < smallest) | (sizes > normal * 2.0**10)
+        xs, sizes = xs[outside], sizes[outside]
+        found: list[float] = []
+        for i in range(len(xs) - 1):
+            pair = sizes[i], sizes[i + 1]
+            if not min(pair) < smallest < max(pair):
+                continue
+            far, near = (i, i + 1) if pair[0] < pair[1] else (i + 1, i)
+            ends = float(xs[near]), float(xs[far])
+            start, *last, end = [
+                self._bisected(*ends, _larger_than(edge))[0]
+                for edge in (normal * 2.0**8, smallest * 3, smallest, 0.0)
+            ]
+            found += [*np.linspace(start, end, _IN_SUBNORMAL).tolist(), *last]
+        return found
+
+
+def _larger_than(edge: float) -> Callable[[float, float], bool]:
+    return lambda value, _: abs(value) > edge
+
+
+def brackets(xs: Array, values: Array) -> list[tuple[float, float]]:
+    """Neighbours of a sorted line between which the value changes its sign, nearest to 0 first."""
+    signs = np.sign(values)
+    pairs = [(float(xs[i]), float(xs[i + 1])) for i in np.flatnonzero(signs[:-1] * signs[1:] < 0)]
+    return sorted(pairs, key=lambda pair: abs(pair[0]))
 
 
 def exact_values(

@@ -33,6 +33,9 @@ MAX_TERMS = 18
 LOSS = 64.0
 """A sum whose terms are this much larger than itself, near 0, gets a series."""
 
+Exact = Callable[..., arb]
+"""The exact value at one number; ``bits`` says how exact."""
+
 _BITS = 320
 _VARIABLE = Symbol("_u")
 
@@ -123,6 +126,11 @@ def _radii(in_u: Call, target: Target) -> list[float]:
     return [r for r in RADII if not enough or r <= min(enough)]
 
 
+def _accuracy(target: Target) -> float:
+    """An eighth of the budget, and at least an eighth of an ULP of the computation."""
+    return max(target.slack, 1.0) / 8 * {"float64": 2.0**-53, "float32": 2.0**-24}[target.compute]
+
+
 def _fit(
     exact: Evaluator, one_sided: bool, radii: list[float], target: Target
 ) -> tuple[float, Callable[[Expr], Expr]] | None:
@@ -130,10 +138,7 @@ def _fit(
     if order is None:
         return None
     symmetric = _is_even_quotient(exact, order)
-    # An eighth of the budget, and at least an eighth of an ULP of the computation.
-    accuracy = (
-        max(target.slack, 1.0) / 8 * {"float64": 2.0**-53, "float32": 2.0**-24}[target.compute]
-    )
+    accuracy = _accuracy(target)
     for radius in radii:
         for terms in range(2, MAX_TERMS + 1, 2):
             low = 0.0 if symmetric or one_sided else -radius
@@ -144,6 +149,51 @@ def _fit(
             if _accurate(exact, order, symmetric, low, high, coefficients, accuracy):
                 return radius, _polynomial(order, symmetric, coefficients)
     return None
+
+
+def fit_series(
+    exact: Exact, radius: float, most_terms: int, target: Target
+) -> Callable[[Expr], Expr] | None:
+    """P where ``exact(t)`` is t·P(t) for |t| up to ``radius``, or None where none is found.
+
+    The interpolation at Chebyshev points, cut off where the rest of its Chebyshev coefficients
+    is small enough.
+    """
+    with flint.ctx.workprec(_BITS):
+        count = most_terms + 4
+        angles = [(2 * i + 1) * arb.pi() / (2 * count) for i in range(count)]
+        values = [_quotient(exact, 1, (radius * angle.cos()).mid()) for angle in angles]
+        if any(isnan_ball(v) for v in values):
+            return None
+        cosines = [((i * arb.pi()) / (2 * count)).cos() for i in range(4 * count)]
+        terms = [
+            sum(
+                (v * cosines[k * (2 * i + 1) % (4 * count)] for i, v in enumerate(values)),
+                arb(0),
+            )
+            * (1 if k == 0 else 2)
+            / count
+            for k in range(count)
+        ]
+        allowed = _accuracy(target) * float(min(abs(v.mid()) for v in values))
+        rest = arb(0)
+        while terms and rest + abs(terms[-1]) < allowed:
+            rest += abs(terms.pop())
+        if len(terms) > most_terms or not terms:
+            return None
+        # Chebyshev polynomials multiplied out: T(n+1) = 2s·T(n) − T(n−1), s = t/radius.
+        before, now = [arb(1)], [arb(0), arb(1)]
+        coefficients = [arb(0)] * len(terms)
+        for term in terms:
+            for power, value in enumerate(before):
+                coefficients[power] += term * value
+            doubled = [arb(0), *(2 * value for value in now)]
+            for power, value in enumerate(before):
+                doubled[power] -= value
+            before, now = now, doubled
+        return _polynomial(
+            0, False, [c / arb(radius) ** power for power, c in enumerate(coefficients)]
+        )
 
 
 def _order_of_zero(exact: Evaluator) -> int | None:
@@ -157,11 +207,11 @@ def _order_of_zero(exact: Evaluator) -> int | None:
     return order if 0 <= order <= 12 and abs(ratio / 2**order - 1) < 1e-6 else None
 
 
-def _quotient(exact: Evaluator, order: int, u: arb) -> arb:
+def _quotient(exact: Exact, order: int, u: arb) -> arb:
     return exact(u, bits=_BITS - 60) / u**order
 
 
-def _is_even_quotient(exact: Evaluator, order: int) -> bool:
+def _is_even_quotient(exact: Exact, order: int) -> bool:
     for u in (0.11, 0.37):
         plus, minus = (_quotient(exact, order, arb(s * u)) for s in (1, -1))
         if not plus.overlaps(minus) or isnan_ball(plus):
@@ -177,7 +227,7 @@ def _nodes(low: float, high: float, count: int) -> list[arb]:
 
 
 def _interpolate(
-    exact: Evaluator, order: int, symmetric: bool, low: float, high: float, terms: int
+    exact: Exact, order: int, symmetric: bool, low: float, high: float, terms: int
 ) -> list[arb] | None:
     """Coefficients of the polynomial through the quotient at Chebyshev points."""
     with flint.ctx.workprec(_BITS):
@@ -200,7 +250,7 @@ def _interpolate(
 
 
 def _accurate(
-    exact: Evaluator,
+    exact: Exact,
     order: int,
     symmetric: bool,
     low: float,

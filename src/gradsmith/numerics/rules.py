@@ -20,12 +20,15 @@ from gradsmith.formula.expression import (
     as_expr,
     free_symbols,
     rebuild,
+    size,
     with_args,
 )
 from gradsmith.formula.vocabulary import (
     DIV,
     POW,
+    SUB,
     abs_,
+    atan,
     cos,
     cosh,
     erf,
@@ -180,6 +183,95 @@ TAILS = _rules(
 )
 """Repairs of the far range; each costs something, and is kept only where it was needed."""
 
+LAST_TAILS = _rules(
+    [
+        (
+            "end of erfc by erfcx",
+            erfc(a),
+            where(a > 20, erfcx(a) * exp(-(a**2)), erfc(a)),
+            "erfc is subnormal before a product with it is",
+            (),
+        ),
+        (
+            "log of a large square",
+            log1p(a**2),
+            where(abs_(a) > 1, 2 * log(abs_(a)) + log1p(1 / a**2), log1p(a**2)),
+            "a² overflows",
+            (),
+        ),
+        (
+            "softplus of a multiple",
+            softplus(a * b) / b,
+            where(a * b > 0, a, 0) + log1p(exp(-abs_(a * b))) / b,
+            "a·b overflows",
+            (),
+        ),
+    ]
+)
+"""The same where no digits are spared: erfc is more accurate than erfcx as long as it can be."""
+
+DIFFERENCES = _rules(
+    [
+        (
+            "logarithms, the first the larger",
+            log(a) - log(b),
+            log1p((a - b) / b),
+            "cancels where a is near b",
+            (*_POSITIVE, ("b", 0.0, inf)),
+        ),
+        (
+            "logarithms, the second the larger",
+            log(a) - log(b),
+            -log1p((b - a) / a),
+            "cancels where a is near b",
+            (*_POSITIVE, ("b", 0.0, inf)),
+        ),
+        (
+            "inverse tangents",
+            atan(a) - atan(b),
+            where(a * b > -1, atan((a - b) / (1 + a * b)), atan(a) - atan(b)),
+            "cancels where a is near b",
+            (),
+        ),
+        (
+            "roots",
+            sqrt(a) - sqrt(b),
+            (a - b) / (sqrt(a) + sqrt(b)),
+            "cancels where a is near b",
+            (*_POSITIVE, ("b", 0.0, inf)),
+        ),
+        (
+            "root minus a positive",
+            sqrt(a) - b,
+            where(b > 0, (a - b**2) / (sqrt(a) + abs_(b)), sqrt(a) - b),
+            "cancels where b² is near a",
+            _POSITIVE,
+        ),
+        (
+            "exponentials",
+            exp(a) - exp(b),
+            exp(b) * expm1(a - b),
+            "cancels where a is near b",
+            (),
+        ),
+        (
+            "sines",
+            sin(a) - sin(b),
+            2 * cos((a + b) / 2) * sin((a - b) / 2),
+            "cancels where a is near b",
+            (),
+        ),
+        (
+            "cosines",
+            cos(a) - cos(b),
+            -2 * sin((a + b) / 2) * sin((a - b) / 2),
+            "cancels where a is near b",
+            (),
+        ),
+    ]
+)
+"""Differences of close terms: worth it where a − b is simpler than a and b are."""
+
 
 SPREAD = _rules(
     [
@@ -210,9 +302,37 @@ def _as_exponential(node: Expr) -> Expr:
     return node
 
 
-def with_safe_tails(root: Expr) -> Expr:
-    """Apply :data:`TAILS` once, exponents simplified: (x/√2)² is x²/2."""
-    ruled = rewrite(root, TAILS, once=True)
+def close_terms(root: Expr) -> list[Expr]:
+    """``root`` with :data:`DIFFERENCES` applied where a − b is simpler than a and b are.
+
+    With both forms of a difference of logarithms, where there is one.
+    """
+    tables = (DIFFERENCES, DIFFERENCES[1:])
+    ruled = dict.fromkeys(rewrite(root, table, once=True) for table in tables)
+    return [
+        rebuild(new, lambda node, args: _shorter(with_args(node, args)))
+        for new in ruled
+        if new is not root
+    ]
+
+
+def _shorter(node: Expr) -> Expr:
+    if isinstance(node, Call) and node.function is SUB and free_symbols(node):
+        simpler = simplify(node)
+        if size(simpler) < size(node):
+            return simpler
+    return node
+
+
+def with_last_tails(root: Expr) -> Expr:
+    """:func:`with_safe_tails` where no digits are spared."""
+    others = (rule for rule in TAILS if rule.pattern is not erfc(a))
+    return with_safe_tails(root, (*LAST_TAILS, *others))
+
+
+def with_safe_tails(root: Expr, rules: tuple[Rule, ...] = TAILS) -> Expr:
+    """Apply ``rules`` once, exponents simplified: (x/√2)² is x²/2."""
+    ruled = rewrite(root, rules, once=True)
     if ruled is root:
         return root
     return rebuild(

@@ -10,37 +10,19 @@ turn and kept if the measurement says so.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from gradsmith.calculus.simplify import simplify
-from gradsmith.formula.expression import Call, Expr, Symbol, free_symbols, walk
-from gradsmith.formula.vocabulary import (
-    ADD,
-    DIV,
-    MUL,
-    NE,
-    NEG,
-    OR,
-    POW,
-    SUB,
-    abs_,
-    maximum,
-    minimum,
-    sign,
-    sqrt,
-    where,
-)
-from gradsmith.numerics.compensate import compensate
-from gradsmith.numerics.exponentials import split_exponential, split_variable
-from gradsmith.numerics.interpret import Array, interpret
-from gradsmith.numerics.limits import Limits
-from gradsmith.numerics.measure import sample
-from gradsmith.numerics.regimes import expand_near_zero, replace_near_zero
+from gradsmith.formula.expression import Expr, Symbol
+from gradsmith.formula.vocabulary import NE, OR, where
+from gradsmith.numerics.exponentials import split_exponential
+from gradsmith.numerics.interpret import interpret
+from gradsmith.numerics.judge import Judge
 from gradsmith.numerics.rewrite import rewrite
-from gradsmith.numerics.rules import PRIMITIVES, STABILISE, in_steps, spread, with_safe_tails
+from gradsmith.numerics.rules import STABILISE, close_terms, spread
 from gradsmith.numerics.target import FLOAT64, Target
 
 
@@ -63,15 +45,6 @@ class Stable:
     target: Target
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    symbolic: Expr
-    expression: Expr
-    loss: float  # bits lost beyond the budget, summed over the points
-    cost: float
-    places: frozenset[str]  # where bits are lost: near 0, far out, or in the middle
-
-
 def stabilise(
     root: Expr,
     arguments: Sequence[str],
@@ -90,15 +63,9 @@ def stabilise(
         target: what the result is rounded to and computed in. Spare digits make a cheaper
             expression good enough.
     """
-    judge = _Judge(root, arguments, defaults, target)
-    best: _Candidate | None = None
-    for stage in _stages(dict.fromkeys((root, *alternatives))):
-        best = judge.choose(stage, best)
-        if best.loss == 0:
-            break
-    assert best is not None
-    if best.loss > 0:
-        best = judge.repaired(best)
+    judge = Judge(root, arguments, defaults, target)
+    starts = tuple(dict.fromkeys((root, *alternatives)))
+    best = judge.best_of(lambda: _stages(starts))
     expression = _with_nan(judge.with_limits(best.expression), arguments, defaults)
     errors = judge.points.errors(expression)
     worst = int(np.argmax(errors))
@@ -116,108 +83,8 @@ def _stages(starts: Iterable[Expr]) -> Iterator[list[Expr]]:
     tidied = [simplify(form) for form in quick]
     outermost = [rewrite(start, STABILISE, outermost=True) for start in starts]
     yield [*tidied, *(rewrite(form, STABILISE) for form in tidied), *outermost]
-
-
-class _Judge:
-    """Measures proposals for one formula."""
-
-    def __init__(
-        self,
-        root: Expr,
-        arguments: Sequence[str],
-        defaults: Mapping[str, float],
-        target: Target,
-    ) -> None:
-        self.points = sample(root, arguments, defaults, target)
-        self._target = target
-        self._root = root
-        self._inputs = [Symbol(name) for name in arguments if name not in defaults]
-        self._limits = Limits(root, arguments, defaults, target)
-        sizes = [np.abs(self.points.values[x.name]) for x in self._inputs]
-        size = np.max(sizes, axis=0) if sizes else np.ones(self.points.high.shape)
-        self._places = {
-            "near": size < 0.5,
-            "middle": (size > 0.5) & (size < 1e6),
-            "far": size > 1e6,
-        }
-
-    def choose(self, proposals: Iterable[Expr], best: _Candidate | None) -> _Candidate:
-        """The cheapest of the most accurate ones, ``best`` of an earlier choice included."""
-        candidates = [self.candidate(proposal) for proposal in dict.fromkeys(proposals)]
-        if best is not None:
-            candidates.append(best)
-        least = min(candidate.loss for candidate in candidates)
-        return min((c for c in candidates if c.loss <= least + 1.0), key=lambda c: c.cost)
-
-    def candidate(self, symbolic: Expr, expression: Expr | None = None) -> _Candidate:
-        """``expression``, by default ``symbolic`` itself, over primitives and measured."""
-        primitive = rewrite(symbolic if expression is None else expression, PRIMITIVES)
-        lost = self._lost_bits(primitive)
-        if lost.any():
-            held = self._limits.held(primitive)
-            if held is not primitive and (better := self._lost_bits(held)).sum() < lost.sum():
-                primitive, lost = held, better
-        places = frozenset(place for place, inside in self._places.items() if lost[inside].any())
-        return _Candidate(symbolic, primitive, float(lost.sum()), cost(primitive), places)
-
-    def _lost_bits(self, expression: Expr) -> Array:
-        """log₂ of the error at each point, in units of the budget."""
-        budget = self._target.budget
-        lost: Array = np.log2(np.maximum(self.points.errors(expression), budget) / budget)
-        return lost
-
-    def repaired(self, best: _Candidate) -> _Candidate:
-        """``best`` after every repair that the measurement found to help."""
-        repairs: list[tuple[str, Callable[[Expr], Expr]]] = [
-            ("far", in_steps),
-            # Not of the expression: there the input may be held already.
-            ("far", lambda node: self._split_variable(node, best.symbolic)),
-            ("far", with_safe_tails),
-            ("middle", compensate),
-            ("middle", lambda node: compensate(with_safe_tails(node))),
-            ("near", lambda node: expand_near_zero(node, self._target)),
-            ("near", self._series_of_all),
-        ]
-        for place, repair in repairs:
-            if place not in best.places:
-                continue
-            repaired = repair(best.expression)
-            if repaired is not best.expression:
-                candidate = self.candidate(best.symbolic, repaired)
-                if candidate.loss < best.loss - 1.0:
-                    best = candidate
-        return best
-
-    def _series_of_all(self, node: Expr) -> Expr:
-        if len(self._inputs) != 1 or set(free_symbols(self._root)) != set(self._inputs):
-            return node
-        (x,) = self._inputs
-        at = np.abs(self.points.values[x.name])
-        reach = float(at[(self._lost_bits(node) > 0) & self._places["near"]].max())
-        return replace_near_zero(node, self._root, x, reach, self._target)
-
-    def _split_variable(self, node: Expr, symbolic: Expr) -> Expr:
-        split = split_variable(symbolic, self._inputs[0]) if len(self._inputs) == 1 else None
-        return node if split is None else split
-
-    def with_limits(self, expression: Expr) -> Expr:
-        """``expression`` held at its limits if it does not reach them by itself."""
-        return expression if self._limits.reached_by(expression) else self._limits.held(expression)
-
-
-_COSTS = {ADD: 1.0, SUB: 1.0, MUL: 1.0, DIV: 4.0, NEG: 0.5, POW: 2.0, sqrt: 5.0, where: 1.5}
-_CHEAP = frozenset({abs_, sign, maximum, minimum})
-
-
-def cost(root: Expr) -> float:
-    """A rough price of evaluating ``root``: an addition is 1, an exponential about 12."""
-    total = 0.0
-    for node in walk(root):
-        if isinstance(node, Call) and node.args and free_symbols(node):
-            function = node.function
-            price = 1.0 if function.boolean or function in _CHEAP else 12.0
-            total += _COSTS.get(function, price)
-    return total
+    closer = [form for start in starts for form in close_terms(start)]
+    yield [*closer, *(rewrite(form, STABILISE) for form in closer)]
 
 
 def _with_nan(expression: Expr, arguments: Sequence[str], defaults: Mapping[str, float]) -> Expr:
