@@ -14,7 +14,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench clean distclean
+.PHONY: help demo test lint format bench certify mutations coefficients clean distclean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,15 @@ bench: .venv/.stamp  ## All benchmarks, one after the other
 	    if [ ! -f "$$script" ]; then echo "There is no benchmark in benchmarks/."; exit 0; fi; \
 	    echo "== $$script"; $(BIN)/python "$$script" || exit 1; \
 	done
+
+certify: .venv/.stamp  ## Certify the whole catalogue: certificates/ and docs/accuracy.md (hours)
+	$(ONE_THREAD) $(BIN)/python scripts/ledger.py
+
+mutations: .venv/.stamp  ## Do the tests notice deliberate errors? (minutes)
+	$(ONE_THREAD) $(BIN)/python scripts/mutations.py
+
+coefficients: .venv/.stamp  ## Make the coefficients of the elementary functions anew, with Sollya
+	$(BIN)/python scripts/coefficients/generate.py
 
 clean:  ## Remove the demo's report, builds and caches
 	rm -rf demo.html build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from gradsmith.catalogue import CATALOGUE as _CATALOGUE
+from gradsmith.version import VERSION
 
 if TYPE_CHECKING:
     from gradsmith import errors as errors
@@ -28,19 +29,23 @@ if TYPE_CHECKING:
     from gradsmith.show.study import study as study
     from gradsmith.show.verbs import derive as derive
     from gradsmith.show.verbs import properties as properties
+    from gradsmith.truth.certificate import Certificate as Certificate
+    from gradsmith.truth.certify import certify as certify
     from gradsmith.truth.compare import compare as compare
 
     def __getattr__(name: str) -> NamedActivation: ...  # every other name is the catalogue's
 
 
-__version__: Final = "0.1.0"
+__version__: Final = VERSION
 
 # Name: module and attribute, or a module itself. Type checkers read the imports above instead.
 _PUBLIC: Final[dict[str, str]] = {
     "Activation": "gradsmith.activation:Activation",
+    "Certificate": "gradsmith.truth.certificate:Certificate",
     "Derivation": "gradsmith.calculus.derivation:Derivation",
     "Formula": "gradsmith.formula.formula:Formula",
     "activation": "gradsmith.activation:activation",
+    "certify": "gradsmith.truth.certify:certify",
     "compare": "gradsmith.truth.compare:compare",
     "derive": "gradsmith.show.verbs:derive",
     "emit": "gradsmith.show.emit:emit",

@@ -6,8 +6,6 @@ Everything that looks at an activation takes one, a catalogue name, a formula or
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -18,17 +16,18 @@ import torch
 from torch import Tensor
 
 from gradsmith.calculus.derivative import derivative
-from gradsmith.errors import AccuracyWarning, FormulaError
+from gradsmith.errors import FormulaError
 from gradsmith.formula.expression import Expr, Symbol
 from gradsmith.formula.formula import LIBRARY, Formula
 from gradsmith.formula.parse import parse
 from gradsmith.formula.vocabulary import USABLE
 from gradsmith.numerics.target import FLOAT32
+from gradsmith.operator.contract import told
 from gradsmith.operator.module import ActivationModule
 from gradsmith.operator.pointwise import Pointwise
 from gradsmith.operator.saving import SavePlan
 
-_SPARE = 0.5  # ULP that the final rounding leaves of the one that the contract allows
+_CONTRACT = 1.0  # ULP of float32
 _SHOWN = 100  # characters of a formula in a repr
 
 
@@ -333,16 +332,7 @@ def _from_text(
 def _checked(made: Activation) -> Activation:
     """Say now where the float32 value or first derivative will miss the contract of 1 ULP."""
     for what, operation in _value_and_derivatives(made):
-        stable = operation.stable_for(FLOAT32)
-        if stable.error > _SPARE:
-            place = ", ".join(f"{name} = {value:.9g}" for name, value in stable.at.items())
-            size = "all its digits" if stable.error > 2**24 else f"{stable.error + 0.5:.3g} ULP"
-            warnings.warn(
-                f"the {what} of {made.formula} may lose {size} in float32 at {place}; the "
-                "contract is 1 ULP. No rewriting was found that keeps it",
-                AccuracyWarning,
-                stacklevel=_outside(),
-            )
+        told(f"the {what} of {made.formula}", operation.stable_for(FLOAT32), _CONTRACT)
     return made
 
 
@@ -353,14 +343,6 @@ def _value_and_derivatives(made: Activation) -> list[tuple[str, Pointwise]]:
         if gradient is not None and gradient.arguments:  # a constant is what it is
             found.append((f"derivative in {name}", gradient))
     return found
-
-
-def _outside() -> int:
-    """The ``stacklevel`` of whoever called into this package."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("gradsmith."):
-        level, frame = level + 1, frame.f_back
-    return level
 
 
 def _changed(

@@ -252,6 +252,13 @@ def test_equal_instructions_are_written_once_and_unused_ones_not_at_all():
     assert run(program, np.array([2.0]))[0].tolist() == [9.0]
 
 
+@pytest.mark.parametrize("kind", [F16, BF16])
+def test_a_constant_of_a_storage_format_is_its_bits(kind):
+    builder = Builder()
+    one = builder.constant(kind, 0x3C00 if kind is F16 else 0x3F80)
+    assert run(builder.program(convert(one, F32)))[0] == 1.0
+
+
 def test_a_program_can_be_read_and_is_known_by_its_text():
     def written(constant):
         builder = Builder()
@@ -281,6 +288,8 @@ def test_types_are_checked():
         bool(x < 1)
     with pytest.raises(ValueError, match="after the first instruction"):
         Builder.input(_after_an_instruction(), "y", F64)
+    with pytest.raises(ValueError, match="shifted by 0 to 31, not 32"):
+        n << 32
     with pytest.raises(ValueError, match="another program"):
         x + Builder().input("x", F64)
     assert (x < 1).type is BOOL

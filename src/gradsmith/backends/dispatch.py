@@ -5,14 +5,19 @@ Every choice that depends on dtype or device is in this file.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 
+from gradsmith.backends import llvm
 from gradsmith.backends.aten import Kernel, compile_expression
 from gradsmith.formula.expression import Expr
+from gradsmith.numerics.lower import Scheme, lower
+from gradsmith.numerics.program import BF16, F16, F32, F64, Type
 from gradsmith.numerics.target import BFLOAT16, FLOAT16, FLOAT32, FLOAT32_ALONE, FLOAT64, Target
 
 # Twice the digits leave a result within about half an ULP.
@@ -27,6 +32,17 @@ _INTEGERS = frozenset(
     | {torch.int8, torch.int16, torch.int32, torch.int64}
 )
 _WITHOUT_FLOAT64 = frozenset({"mps"})
+
+NATIVE_TYPES: dict[torch.dtype, Type] = {
+    torch.float64: F64,
+    torch.float32: F32,
+    torch.float16: F16,
+    torch.bfloat16: BF16,
+}
+BACKENDS = ("llvm", "aten")
+"""What computes on the CPU: native code, or torch's own operations, which run everywhere."""
+
+_CHOSEN: ContextVar[str] = ContextVar("backend", default=BACKENDS[0])
 
 ACCEPTED = "float32, float64, float16, bfloat16, integers and bool"
 
@@ -62,6 +78,55 @@ def kernel(
 ) -> Kernel:
     """The function that computes ``expression`` on ``device``. Torch operations run on each."""
     return compile_expression(expression, arguments, scalars)
+
+
+@contextmanager
+def using(backend: str) -> Iterator[None]:
+    """Within this context, compute with ``backend``.
+
+    Raises:
+        ValueError: there is no such backend.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f"no backend is called {backend!r}; there are {', '.join(BACKENDS)}")
+    token = _CHOSEN.set(backend)
+    try:
+        yield
+    finally:
+        _CHOSEN.reset(token)
+
+
+def native_reason() -> str | None:
+    """Why there is no native code in this context; None where there is."""
+    if _CHOSEN.get() != "llvm":
+        return "torch's own operations were chosen"
+    return llvm.unavailable()
+
+
+def backend() -> str:
+    """What computes on the CPU in this context, one of :data:`BACKENDS`."""
+    return "llvm" if native_reason() is None else "aten"
+
+
+def native_kernel(
+    expression: Expr,
+    inputs: Mapping[str, torch.dtype | None],
+    scalars: Collection[str],
+    scheme: Scheme,
+    storage: torch.dtype,
+) -> llvm.NativeKernel:
+    """Native code for ``expression``.
+
+    Args:
+        expression: over ``inputs``.
+        inputs: the dtype of each tensor; None for what comes as a Python number.
+        scalars: those of them that are one value for all elements.
+        scheme: how to compute.
+        storage: the dtype of the result.
+    """
+    kinds = {n: F64 if dtype is None else NATIVE_TYPES[dtype] for n, dtype in inputs.items()}
+    program = lower((expression,), kinds, scheme, NATIVE_TYPES[storage])
+    return llvm.compile_program(program, scalars)
 
 
 @lru_cache(maxsize=256)

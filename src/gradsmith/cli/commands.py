@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from gradsmith.cli import certify as certifying
 from gradsmith.cli.console import (
     FAILED,
     bad_use,
@@ -189,6 +190,9 @@ def compare(
         show(str(found))
     if not found.agrees:
         raise typer.Exit(FAILED)
+
+
+app.command(epilog=certifying.EPILOG)(certifying.certify)
 
 
 @app.command(epilog="Example: [cyan]gradsmith study mish --against relu --against tanh[/]")

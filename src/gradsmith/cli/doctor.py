@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-_USED = ("torch", "numpy", "python-flint", "matplotlib", "jinja2", "rich", "typer")
+_USED = ("torch", "numpy", "llvmlite", "python-flint", "matplotlib", "jinja2", "rich", "typer")
 _COMPILERS = ("c++", "g++", "clang++", "cl")
 _PATIENCE = 120  # seconds
 
@@ -72,6 +72,7 @@ def examine(python: Path, environment: Mapping[str, str]) -> list[Finding]:
         Finding("machine", machine),
         *(_package(name) for name in _USED),
         *_backends(),
+        _native(),
         _compiler(),
         *_times(python, environment),
     ]
@@ -118,6 +119,16 @@ def _aten(device: str) -> Finding:
     threads = f", {torch.get_num_threads()} threads" if device == "cpu" else ""
     means = f"every activation and gradient; float32 is computed in {computed}"
     return Finding(what, f"works{threads}", means)
+
+
+def _native() -> Finding:
+    from gradsmith.backends.native import host, unavailable
+
+    what = "backend llvm on cpu"
+    reason = unavailable()
+    if reason is not None:
+        return Finding(what, reason, "no native kernels; torch's operations do their work")
+    return Finding(what, f"works, for {host().cpu}", "native kernels, compiled as they are needed")
 
 
 def _compiler() -> Finding:

@@ -96,7 +96,7 @@ def resolved(
     formula: str, parameters: Sequence[str] | None, inputs: Sequence[str] | None
 ) -> Activation:
     """The activation that a command's arguments describe; ends with a message if there is none."""
-    given = _parameters(parameters or ())
+    given = parameter_values(parameters or ())
     with working("reading the formula"), bad_use():
         from gradsmith.activation import activation
 
@@ -110,7 +110,8 @@ def resolved(
             raise
 
 
-def _parameters(texts: Sequence[str]) -> dict[str, float]:
+def parameter_values(texts: Sequence[str]) -> dict[str, float]:
+    """The values of ``-p NAME=VALUE``; ends with a message where one is not written like that."""
     found: dict[str, float] = {}
     for text in texts:
         name, equals, value = (part.strip() for part in text.partition("="))

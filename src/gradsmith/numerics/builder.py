@@ -150,6 +150,7 @@ class Builder:
 
         Raises:
             TypeError: the operands are not of the types that ``op`` takes.
+            ValueError: an operand belongs to another program, or a shift is by too many places.
         """
         types = tuple(operand.type for operand in operands)
         if any(operand.builder is not self for operand in operands):
@@ -159,6 +160,8 @@ class Builder:
             given = ", ".join(kind.label for kind in types)
             to = f" to {type.label}" if type else ""
             raise TypeError(f"{op.value} does not take ({given}){to}")
+        if op in (Op.SHL, Op.SHR, Op.USHR) and not 0 <= constant < result.bits:
+            raise ValueError(f"{result.label} is shifted by 0 to {result.bits - 1}, not {constant}")
         args = tuple(operand.number for operand in operands)
         return self._enter(Instruction(op, args, result, constant))
 

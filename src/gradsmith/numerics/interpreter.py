@@ -73,6 +73,8 @@ def run(program: Program, *inputs: Array) -> list[Array]:
 def _constant(kind: Type, bits: int) -> Array:
     if kind.computes:
         return np.array(bits, dtype=DTYPES[kind.same_size_integer]).view(DTYPES[kind])
+    if kind.bits == 16:
+        return np.array(bits % 2**16, dtype=np.uint16).view(DTYPES[kind])
     return np.array(bits, dtype=DTYPES[kind])
 
 

@@ -21,10 +21,14 @@ from gradsmith.backends.dispatch import Precision
 from gradsmith.calculus.derivative import derivative, differentiate
 from gradsmith.formula.expression import Call, Expr, Number, Symbol, free_symbols
 from gradsmith.formula.vocabulary import where
+from gradsmith.numerics.ladder import FULL64, PLAIN32, choose
+from gradsmith.numerics.lower import Scheme
 from gradsmith.numerics.stabilise import Stable, stabilise
-from gradsmith.numerics.target import Target
+from gradsmith.numerics.target import FLOAT64, Target
+from gradsmith.operator import native
 from gradsmith.operator.autograd import PointwiseFunction, is_recorded, needs_gradient
 from gradsmith.operator.broadcast import common_device, common_shape, converted, spread
+from gradsmith.operator.contract import told
 from gradsmith.operator.saving import SavePlan, plan
 
 _ZERO, _ONE = Number(0), Number(1)
@@ -53,8 +57,10 @@ class Pointwise:
         "_gradients",
         "_graph_call",
         "_kernels",
+        "_native",
         "_origin",
         "_plans",
+        "_schemes",
         "_stable",
         "arguments",
         "core",
@@ -75,6 +81,8 @@ class Pointwise:
     _plans: dict[tuple[Any, ...], SavePlan]
     _origin: tuple[Pointwise, Symbol] | None
     _stable: dict[Target, Stable]
+    _schemes: dict[tuple[Precision, bool], tuple[Target, Scheme]]
+    _native: dict[tuple[Any, ...], native.Kernel | None]
 
     def __new__(
         cls,
@@ -110,6 +118,8 @@ class Pointwise:
             "_origin": origin,
             "_plans": {},
             "_stable": {},
+            "_schemes": {},
+            "_native": {},
         }
         for name, value in contents.items():
             object.__setattr__(self, name, value)
@@ -155,7 +165,19 @@ class Pointwise:
             self._stable[target] = stabilise(
                 self.core, self.arguments, self.defaults, alternatives, target
             )
+            self._tell(self._stable[target])
         return self._stable[target]
+
+    def _tell(self, stable: Stable) -> None:
+        """Warn of a float64 value or first derivative that misses the contract.
+
+        Of float32 one is told when a formula is defined; this would take longer there.
+        """
+        first = self._origin is None or self._origin[0]._origin is None
+        at_defaults = all(stable.at[name] == default for name, default in self.defaults.items())
+        if stable.target is FLOAT64 and first and at_defaults:
+            what = "the value of" if self._origin is None else f"∂/∂{self._origin[1].name}:"
+            told(f"{what} {self.core}", stable, stable.target.budget)
 
     def expression_for(self, target: Target) -> Expr:
         """The stable expression for results of one format, factors included."""
@@ -264,7 +286,49 @@ class Pointwise:
         return self.evaluate(operands, precision)
 
     def evaluate(self, operands: Sequence[Any], precision: Precision) -> Tensor:
-        """The operation by torch's functions, unknown to autograd."""
+        """The operation, unknown to autograd: by native code where it can serve."""
+        if native.serves(operands):
+            kernel = self._native_kernel(operands, precision)
+            if kernel is not None:
+                named = zip(self.operands, operands, strict=True)
+                shape = common_shape({n: o for n, o in named if _is_tensor(o)})
+                return native.run(kernel, operands, shape, precision.storage)
+        return self._by_torch(operands, precision)
+
+    def _native_kernel(self, operands: Sequence[Any], precision: Precision) -> native.Kernel | None:
+        if dispatch.native_reason() is not None:
+            return None
+        kinds = tuple(o.dtype if _is_tensor(o) else None for o in operands)
+        singles = tuple(not _is_tensor(o) or o.numel() == 1 for o in operands)
+        key = (kinds, singles, precision)
+        if key not in self._native:
+            self._native[key] = native.compiled(self, kinds, singles, precision)
+        return self._native[key]
+
+    def scheme_for(self, precision: Precision, alone: bool) -> tuple[Target, Scheme]:
+        """For native code: which stable expression is computed, and how.
+
+        Args:
+            precision: of the result.
+            alone: whether float32 may be computed in float32: every operand must be one.
+        """
+        key = (precision, alone)
+        if key not in self._schemes:
+            self._schemes[key] = self._scheme(precision, alone)
+        return self._schemes[key]
+
+    def _scheme(self, precision: Precision, alone: bool) -> tuple[Target, Scheme]:
+        target = precision.target
+        if not free_symbols(self.core):
+            return target, FULL64  # a constant is rounded once, times factors
+        stable = self.stable_for(target).expression
+        scheme, error = choose(self.core, stable, self.arguments, self.defaults, target, alone)
+        wider = precision.wider
+        if error > target.budget and scheme is PLAIN32 and wider is not None:
+            return self.scheme_for(wider, alone)
+        return target, scheme
+
+    def _by_torch(self, operands: Sequence[Any], precision: Precision) -> Tensor:
         precision = self.sufficient(precision)
         tensors = {n: o for n, o in zip(self.operands, operands, strict=True) if _is_tensor(o)}
         shape = common_shape(tensors)

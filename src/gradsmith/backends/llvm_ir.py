@@ -1,0 +1,274 @@
+"""Program → LLVM IR: one loop over the elements, written so that LLVM may widen it but not round.
+
+The text must say exactly what the Program says. So there is not one fast-math flag, and integers
+wrap; comparisons are ordered; a change of sign is ``fneg``; a constant is its bits; numbers of 16
+bits are integers everywhere but in their conversions. The arithmetic has no call: each intrinsic
+is one instruction wherever the processor has a fused multiply-add.
+
+The function is ``void kernel(i64 n, ptr input..., ptr output...)``. An element is loaded before
+any of the same index is stored, and no iteration depends on another, which
+``llvm.loop.parallel_accesses`` states: an output may therefore *be* an input, and the vectoriser
+needs neither ``noalias`` nor a check at run time. Buffers that overlap in any other way are not
+allowed. A scalar input is loaded once, ahead of the loop. Nothing is assumed about alignment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from gradsmith.numerics.program import (
+    BF16,
+    BOOL,
+    F16,
+    F32,
+    F64,
+    I32,
+    I64,
+    Instruction,
+    Op,
+    Program,
+    Type,
+)
+
+ENTRY = "kernel"
+"""Name of the function."""
+
+_VALUE = {
+    F64: "double",
+    F32: "float",
+    F16: "i16",
+    BF16: "i16",
+    I64: "i64",
+    I32: "i32",
+    BOOL: "i1",
+}
+_MEMORY = _VALUE | {BOOL: "i8"}
+
+# Of numbers, and of integers and truth values.
+_BINARY = {
+    Op.ADD: ("fadd", "add"),
+    Op.SUB: ("fsub", "sub"),
+    Op.MUL: ("fmul", ""),
+    Op.DIV: ("fdiv", ""),
+    Op.LT: ("fcmp olt", "icmp slt"),
+    Op.LE: ("fcmp ole", "icmp sle"),
+    Op.EQ: ("fcmp oeq", "icmp eq"),
+    Op.AND: ("", "and"),
+    Op.OR: ("", "or"),
+    Op.XOR: ("", "xor"),
+}
+_INTRINSIC = {
+    Op.ABS: "llvm.fabs",
+    Op.FMA: "llvm.fma",
+    Op.RINT: "llvm.roundeven",
+    Op.SQRT: "llvm.sqrt",
+}
+_SHIFT = {Op.SHL: "shl", Op.SHR: "ashr", Op.USHR: "lshr"}
+
+
+def loop(program: Program, scalars: Collection[str] = (), *, native_half: bool = True) -> str:
+    """The IR of a module that holds the loop.
+
+    Args:
+        program: what to compute for each element.
+        scalars: names of inputs that are one value for the whole loop.
+        native_half: whether the processor converts half precision itself; if not, integer
+            arithmetic does, since the functions that LLVM would call need not be there.
+
+    Raises:
+        ValueError: an integer is shifted by more places than it has.
+    """
+    writer = _Writer(native_half)
+    kinds = [kind for _, kind in program.inputs]
+    varies = [name not in scalars for name, _ in program.inputs]
+    once = {i: writer.load(kinds[i], f"%in{i}", "") for i, moves in enumerate(varies) if not moves}
+    head, writer.lines = writer.lines, []
+    operands: list[str] = []
+    for i, kind in enumerate(kinds):
+        if varies[i]:
+            operands.append(writer.load(kind, writer.element(kind, f"%in{i}"), _GROUP))
+        else:
+            operands.append(once[i])
+    for instruction in program.instructions:
+        types = [program.type_of(arg) for arg in instruction.args]
+        args = [operands[arg] for arg in instruction.args]
+        operands.append(writer.instruction(instruction, types, args))
+    for position, output in enumerate(program.outputs):
+        kind = program.type_of(output)
+        writer.store(kind, operands[output], writer.element(kind, f"%out{position}"))
+    parameters = [f"ptr %in{number}" for number in range(len(program.inputs))]
+    parameters += [f"ptr %out{position}" for position in range(len(program.outputs))]
+    return _MODULE.format(
+        entry=ENTRY,
+        parameters=", ".join(["i64 %n", *parameters]),
+        head="\n".join(head),
+        body="\n".join(writer.lines),
+    )
+
+
+_GROUP = ", !llvm.access.group !0"
+
+_MODULE = """\
+define void @{entry}({parameters}) nounwind {{
+entry:
+{head}
+  %some = icmp sgt i64 %n, 0
+  br i1 %some, label %loop, label %exit
+loop:
+  %i = phi i64 [ 0, %entry ], [ %next, %loop ]
+{body}
+  %next = add nuw nsw i64 %i, 1
+  %done = icmp eq i64 %next, %n
+  br i1 %done, label %exit, label %loop, !llvm.loop !1
+exit:
+  ret void
+}}
+!0 = distinct !{{}}
+!1 = distinct !{{!1, !2}}
+!2 = !{{!"llvm.loop.parallel_accesses", !0}}
+"""
+
+
+@dataclass(slots=True)
+class _Writer:
+    native_half: bool
+    lines: list[str] = field(default_factory=list)
+    _count: int = 0
+
+    def put(self, text: str) -> str:
+        """One line that defines a value; its name."""
+        self._count += 1
+        name = f"%v{self._count}"
+        self.lines.append(f"  {name} = {text}")
+        return name
+
+    def element(self, kind: Type, pointer: str) -> str:
+        return self.put(f"getelementptr inbounds {_MEMORY[kind]}, ptr {pointer}, i64 %i")
+
+    def load(self, kind: Type, pointer: str, group: str) -> str:
+        value = self.put(f"load {_MEMORY[kind]}, ptr {pointer}, align 1{group}")
+        return self.put(f"icmp ne i8 {value}, 0") if kind is BOOL else value
+
+    def store(self, kind: Type, value: str, pointer: str) -> None:
+        if kind is BOOL:
+            value = self.put(f"zext i1 {value} to i8")
+        self.lines.append(f"  store {_MEMORY[kind]} {value}, ptr {pointer}, align 1{_GROUP}")
+
+    def instruction(self, instruction: Instruction, types: list[Type], args: list[str]) -> str:
+        op, kind = instruction.op, instruction.type
+        if op is Op.CONST:
+            return _constant(kind, instruction.constant)
+        first = types[0]
+        name = _VALUE[first]
+        if op in _BINARY:
+            return self.put(f"{_BINARY[op][not first.computes]} {name} {args[0]}, {args[1]}")
+        if op in _INTRINSIC:
+            taken = ", ".join(f"{name} {arg}" for arg in args)
+            return self.put(f"call {name} @{_INTRINSIC[op]}.f{first.bits}({taken})")
+        if op in _SHIFT:
+            places = instruction.constant
+            if not 0 <= places < first.bits:
+                raise ValueError(f"an integer of {first.bits} bits is shifted by {places} places")
+            return self.put(f"{_SHIFT[op]} {name} {args[0]}, {places}")
+        if op is Op.NEG:
+            return self.put(f"fneg {name} {args[0]}")
+        if op is Op.NOT:
+            return self.put(f"xor i1 {args[0]}, true")
+        if op is Op.SELECT:
+            branch = _VALUE[kind]
+            return self.put(f"select i1 {args[0]}, {branch} {args[1]}, {branch} {args[2]}")
+        if op is Op.BITS:
+            return self.bits(name, args[0], _VALUE[kind])
+        assert op is Op.CONVERT, op
+        return self.convert(first, kind, args[0])
+
+    def bits(self, have: str, value: str, want: str) -> str:
+        return self.put(f"bitcast {have} {value} to {want}")
+
+    def convert(self, have: Type, want: Type, value: str) -> str:
+        match have, want:
+            case Type.F32, Type.F64:
+                return self.put(f"fpext float {value} to double")
+            case Type.F64, Type.F32:
+                return self.put(f"fptrunc double {value} to float")
+            case Type.BF16, Type.F32:
+                return self.bfloat_to_float(value)
+            case Type.F32, Type.BF16:
+                return self.float_to_bfloat(value)
+            case Type.F16, Type.F32 if self.native_half:
+                half = self.bits("i16", value, "half")
+                return self.put(f"fpext half {half} to float")
+            case Type.F32, Type.F16 if self.native_half:
+                half = self.put(f"fptrunc float {value} to half")
+                return self.bits("half", half, "i16")
+            case Type.F16, Type.F32:
+                return self.half_to_float(value)
+            case _:
+                return self.float_to_half(value)
+
+    def bfloat_to_float(self, value: str) -> str:
+        wide = self.put(f"zext i16 {value} to i32")
+        return self.bits("i32", self.put(f"shl i32 {wide}, 16"), "float")
+
+    def float_to_bfloat(self, value: str) -> str:
+        bits = self.bits("float", value, "i32")
+        rounded = self.put(f"lshr i32 {self.to_nearest_even(bits, 16)}, 16")
+        # Rounding up could carry a NaN into infinity: it is cut off instead, and made quiet.
+        cut = self.put(f"lshr i32 {bits}, 16")
+        quiet = self.put(f"or i32 {cut}, 64")
+        number = self.put(f"fcmp ord float {value}, {value}")
+        chosen = self.put(f"select i1 {number}, i32 {rounded}, i32 {quiet}")
+        return self.put(f"trunc i32 {chosen} to i16")
+
+    def to_nearest_even(self, bits: str, places: int) -> str:
+        """The bits with what carries into the ones that remain after that many are cut off."""
+        last = self.put(f"and i32 {self.put(f'lshr i32 {bits}, {places}')}, 1")
+        half = self.put(f"add i32 {bits}, {2 ** (places - 1) - 1}")
+        return self.put(f"add i32 {half}, {last}")
+
+    def half_to_float(self, value: str) -> str:
+        wide = self.put(f"zext i16 {value} to i32")
+        size = self.put(f"shl i32 {self.put(f'and i32 {wide}, 32767')}, 13")
+        sign = self.put(f"shl i32 {self.put(f'and i32 {wide}, 32768')}, 16")
+        # The exponents are biased by 15 and by 127; those of infinity are 31 and 255.
+        normal = self.put(f"add i32 {size}, {(127 - 15) << 23}")
+        special = self.put(f"add i32 {size}, {(255 - 31) << 23}")
+        # A subnormal, read with exponent 2⁻¹⁴ and a leading one, is too large by that one.
+        one = self.put(f"add i32 {size}, {(127 - 14) << 23}")
+        exact = self.put(
+            f"fsub float {self.bits('i32', one, 'float')}, {_constant(F32, (127 - 14) << 23)}"
+        )
+        subnormal = self.bits("float", exact, "i32")
+        is_special = self.put(f"icmp uge i32 {size}, {31 << 23}")
+        is_subnormal = self.put(f"icmp ult i32 {size}, {1 << 23}")
+        above = self.put(f"select i1 {is_special}, i32 {special}, i32 {normal}")
+        chosen = self.put(f"select i1 {is_subnormal}, i32 {subnormal}, i32 {above}")
+        return self.bits("i32", self.put(f"or i32 {chosen}, {sign}"), "float")
+
+    def float_to_half(self, value: str) -> str:
+        bits = self.bits("float", value, "i32")
+        size = self.put(f"and i32 {bits}, {2**31 - 1}")
+        sign = self.put(f"and i32 {self.put(f'lshr i32 {bits}, 16')}, 32768")
+        rebiased = self.put(f"sub i32 {size}, {(127 - 15) << 23}")
+        normal = self.put(f"lshr i32 {self.to_nearest_even(rebiased, 13)}, 13")
+        # Next to 0.5 float32 is as coarse as the subnormals of half: the addition rounds.
+        near = self.put(
+            f"fadd float {self.bits('i32', size, 'float')}, {_constant(F32, 126 << 23)}"
+        )
+        subnormal = self.put(f"sub i32 {self.bits('float', near, 'i32')}, {126 << 23}")
+        is_nan = self.put(f"icmp ugt i32 {size}, {255 << 23}")
+        special = self.put(f"select i1 {is_nan}, i32 {0x7E00}, i32 {0x7C00}")
+        is_special = self.put(f"icmp uge i32 {size}, {(127 + 16) << 23}")  # from 65536 on
+        is_subnormal = self.put(f"icmp ult i32 {size}, {(127 - 14) << 23}")
+        above = self.put(f"select i1 {is_special}, i32 {special}, i32 {normal}")
+        chosen = self.put(f"select i1 {is_subnormal}, i32 {subnormal}, i32 {above}")
+        return self.put(f"trunc i32 {self.put(f'or i32 {chosen}, {sign}')} to i16")
+
+
+def _constant(kind: Type, bits: int) -> str:
+    if kind is BOOL:
+        return "true" if bits else "false"
+    if kind.computes:
+        return f"bitcast ({_VALUE[kind.same_size_integer]} {bits} to {_VALUE[kind]})"
+    return str(bits)

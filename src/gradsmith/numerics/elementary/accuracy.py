@@ -1,0 +1,19 @@
+"""How accurate an elementary function must be in the format in which it computes."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Accuracy(Enum):
+    """What a result is for; the cheapest instructions that are good enough follow from it.
+
+    In float32 there is one variant of each function, the accurate one, for either of the two.
+    """
+
+    FULL = "full"
+    """For a result in the format itself: about 1 ULP on the whole range, subnormals included."""
+
+    SHORT = "short"
+    """For a float64 that will be rounded to float32: relative error at most 2⁻³⁸, and below
+    2⁻²⁰⁰ anything that small; what exceeds 2¹⁰⁰⁰ may already be infinite."""

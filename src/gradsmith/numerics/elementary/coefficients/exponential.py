@@ -1,0 +1,138 @@
+"""Coefficients of ``exponential.py``: minimax fits, made by Sollya.
+
+Made by ``python scripts/coefficients/generate.py exponential``: change the script that it
+runs, ``exponential.sollya``, and not this file.
+"""
+
+from __future__ import annotations
+
+from gradsmith.numerics.elementary.polynomial import Fit
+
+# log(2) in two parts; 11 bits of an exponent times the first are exact.
+LN2_F64 = (
+    float.fromhex("0x1.62e42fefa38p-1"),
+    float.fromhex("0x1.ef35793c7673p-45"),
+)
+
+# log(2) in two parts; 9 bits of an exponent times the first are exact.
+LN2_F32 = (
+    float.fromhex("0x1.62e4p-1"),
+    float.fromhex("0x1.7f7d1cp-20"),
+)
+
+# log(2) in one float64.
+LN2_SHORT = float.fromhex("0x1.62e42fefa39efp-1")
+
+# 1/log(2).
+LOG2_E_F64 = float.fromhex("0x1.71547652b82fep0")
+
+# 1/log(2).
+LOG2_E_F32 = float.fromhex("0x1.715476p0")
+
+# exp(r) = 1 + r + r^2 (c0 + c1 r + ...)
+# Made by Sollya's fpminimax; relative error below 2^-57.86, proven by its supnorm.
+EXP_F64 = Fit(
+    coefficients=(
+        float.fromhex("0x1.000000000000ap-1"),
+        float.fromhex("0x1.55555555554fep-3"),
+        float.fromhex("0x1.55555555506cp-5"),
+        float.fromhex("0x1.1111111126b37p-7"),
+        float.fromhex("0x1.6c16c18475a18p-10"),
+        float.fromhex("0x1.a01a012fec2f7p-13"),
+        float.fromhex("0x1.a0199963c9dap-16"),
+        float.fromhex("0x1.71df18fbc7306p-19"),
+        float.fromhex("0x1.28adf7a18786ep-22"),
+        float.fromhex("0x1.ad92c7dc3b951p-26"),
+    ),
+    low=float.fromhex("-0x1.62e42fefa501dp-2"),
+    high=float.fromhex("0x1.62e42fefa501dp-2"),
+    error=float.fromhex("0x1.19475b05b9p-58"),
+)
+
+# exp(r) - 1 = r + r^2/2 + r^3 (c0 + c1 r + ...)
+# Made by Sollya's fpminimax; relative error below 2^-61.47, proven by its supnorm.
+EXPM1_F64 = Fit(
+    coefficients=(
+        float.fromhex("0x1.5555555555559p-3"),
+        float.fromhex("0x1.555555555554ap-5"),
+        float.fromhex("0x1.111111110f657p-7"),
+        float.fromhex("0x1.6c16c16c1c0d1p-10"),
+        float.fromhex("0x1.a01a01b001948p-13"),
+        float.fromhex("0x1.a01a01872c147p-16"),
+        float.fromhex("0x1.71ddf816ea24bp-19"),
+        float.fromhex("0x1.27e521cebe6bep-22"),
+        float.fromhex("0x1.af5f1ac73ab41p-26"),
+        float.fromhex("0x1.1f0413a4f224ap-29"),
+    ),
+    low=float.fromhex("-0x1.62e42fefa501dp-2"),
+    high=float.fromhex("0x1.62e42fefa501dp-2"),
+    error=float.fromhex("0x1.7074d875c2p-62"),
+)
+
+# exp(r) = 1 + r + r^2 (c0 + c1 r + ...)
+# Made by Sollya's fpminimax; relative error below 2^-28.18, proven by its supnorm.
+EXP_F32 = Fit(
+    coefficients=(
+        float.fromhex("0x1.fffffap-2"),
+        float.fromhex("0x1.555492p-3"),
+        float.fromhex("0x1.555a26p-5"),
+        float.fromhex("0x1.12397cp-7"),
+        float.fromhex("0x1.694c82p-10"),
+    ),
+    low=float.fromhex("-0x1.62e592d3d38e9p-2"),
+    high=float.fromhex("0x1.62e592d3d38e9p-2"),
+    error=float.fromhex("0x1.c51b54d9bp-29"),
+)
+
+# exp(r) - 1 = r + r^2/2 + r^3 (c0 + c1 r + ...)
+# Made by Sollya's fpminimax; relative error below 2^-30.89, proven by its supnorm.
+EXPM1_F32 = Fit(
+    coefficients=(
+        float.fromhex("0x1.555556p-3"),
+        float.fromhex("0x1.5554f2p-5"),
+        float.fromhex("0x1.11100cp-7"),
+        float.fromhex("0x1.6d4116p-10"),
+        float.fromhex("0x1.a22dc8p-13"),
+    ),
+    low=float.fromhex("-0x1.62e592d3d38e9p-2"),
+    high=float.fromhex("0x1.62e592d3d38e9p-2"),
+    error=float.fromhex("0x1.1373694668p-31"),
+)
+
+# exp(r) = c0 + c1 r + ..., exact at 0
+# Made by Sollya's fpminimax; relative error below 2^-40.16, proven by its supnorm.
+EXP_SHORT = Fit(
+    coefficients=(
+        float.fromhex("0x1p0"),
+        float.fromhex("0x1.ffffffffdac6fp-1"),
+        float.fromhex("0x1.0000000064b78p-1"),
+        float.fromhex("0x1.5555559c4d168p-3"),
+        float.fromhex("0x1.55555430b19d5p-5"),
+        float.fromhex("0x1.11108670e8541p-7"),
+        float.fromhex("0x1.6c188a7f9867ep-10"),
+        float.fromhex("0x1.a1a40c7e5a936p-13"),
+        float.fromhex("0x1.9ef35fdfd05f3p-16"),
+    ),
+    low=float.fromhex("-0x1.62e42fefa501dp-2"),
+    high=float.fromhex("0x1.62e42fefa501dp-2"),
+    error=float.fromhex("0x1.cbbb23786p-41"),
+)
+
+# exp(r) - 1 = r (c0 + c1 r + ...)
+# Made by Sollya's fpminimax; relative error below 2^-43.55, proven by its supnorm.
+EXPM1_SHORT = Fit(
+    coefficients=(
+        float.fromhex("0x1.fffffffffff9dp-1"),
+        float.fromhex("0x1.fffffffff736ap-2"),
+        float.fromhex("0x1.555555556d7e6p-3"),
+        float.fromhex("0x1.55555573f34fep-5"),
+        float.fromhex("0x1.111110d91e0d2p-7"),
+        float.fromhex("0x1.6c164e63cb3e7p-10"),
+        float.fromhex("0x1.a01a8d8c6e3fap-13"),
+        float.fromhex("0x1.a159caded7583p-16"),
+        float.fromhex("0x1.71ddf58319799p-19"),
+    ),
+    low=float.fromhex("-0x1.62e42fefa501dp-2"),
+    high=float.fromhex("0x1.62e42fefa501dp-2"),
+    error=float.fromhex("0x1.5e501a33ffp-44"),
+)

@@ -1,0 +1,106 @@
+"""Coefficients of ``logarithm.py``: minimax fits, made by Sollya.
+
+Made by ``python scripts/coefficients/generate.py logarithm``: change the script that it
+runs, ``logarithm.sollya``, and not this file.
+"""
+
+from __future__ import annotations
+
+from gradsmith.numerics.elementary.polynomial import Fit
+
+# log(1 + f) = f - f^2/2 + f^3 (c0 + c1 f + ...)
+# Made by Sollya's fpminimax; relative error below 2^-59.17, proven by its supnorm.
+LOG_F64 = Fit(
+    coefficients=(
+        float.fromhex("0x1.555555555554ap-2"),
+        float.fromhex("-0x1.0000000000157p-2"),
+        float.fromhex("0x1.999999999c724p-3"),
+        float.fromhex("-0x1.555555552c09p-3"),
+        float.fromhex("0x1.24924922a1953p-3"),
+        float.fromhex("-0x1.0000000d28d6dp-3"),
+        float.fromhex("0x1.c71c730bc2fefp-4"),
+        float.fromhex("-0x1.9999967a6fcf7p-4"),
+        float.fromhex("0x1.745cde700767cp-4"),
+        float.fromhex("-0x1.55554b05788b6p-4"),
+        float.fromhex("0x1.3b191464f530bp-4"),
+        float.fromhex("-0x1.249d88eb91731p-4"),
+        float.fromhex("0x1.10d29f24a508bp-4"),
+        float.fromhex("-0x1.fded7ed108383p-5"),
+        float.fromhex("0x1.e2a85c17cbd6ep-5"),
+        float.fromhex("-0x1.d95a7a13c9695p-5"),
+        float.fromhex("0x1.cfa4fa0f62733p-5"),
+        float.fromhex("-0x1.82d8a799ff8ap-5"),
+        float.fromhex("0x1.b3d9d6c68ef4p-6"),
+        float.fromhex("-0x1.d0b92f071ca6cp-8"),
+    ),
+    low=float.fromhex("-0x1.0000000004p-2"),
+    high=float.fromhex("0x1.0000000002p-1"),
+    error=float.fromhex("0x1.c6997ecd07p-60"),
+)
+
+# log(1 + f) = f - f^2/2 + f^3 (c0 + c1 f + ...)
+# Made by Sollya's fpminimax; relative error below 2^-30.01, proven by its supnorm.
+LOG_F32 = Fit(
+    coefficients=(
+        float.fromhex("0x1.55555ap-2"),
+        float.fromhex("-0x1.00006ep-2"),
+        float.fromhex("0x1.99975ep-3"),
+        float.fromhex("-0x1.5519ccp-3"),
+        float.fromhex("0x1.246456p-3"),
+        float.fromhex("-0x1.04af5p-3"),
+        float.fromhex("0x1.df10fep-4"),
+        float.fromhex("-0x1.74d5d8p-4"),
+        float.fromhex("0x1.33c88p-5"),
+    ),
+    low=float.fromhex("-0x1.00004p-2"),
+    high=float.fromhex("0x1.00002p-1"),
+    error=float.fromhex("0x1.fd149b8124p-31"),
+)
+
+# log(1 + f) = f (c0 + c1 f + ...)
+# Made by Sollya's fpminimax; relative error below 2^-38.48, proven by its supnorm.
+LOG_SHORT = Fit(
+    coefficients=(
+        float.fromhex("0x1.fffffffffc5bcp-1"),
+        float.fromhex("-0x1.fffffffe9b82ap-2"),
+        float.fromhex("0x1.5555556b3e636p-2"),
+        float.fromhex("-0x1.00000187fa835p-2"),
+        float.fromhex("0x1.999985d5b493cp-3"),
+        float.fromhex("-0x1.5554566c8c9afp-3"),
+        float.fromhex("0x1.249521bc3b39p-3"),
+        float.fromhex("-0x1.00244b6a9fb18p-3"),
+        float.fromhex("0x1.c6e047280e0b1p-4"),
+        float.fromhex("-0x1.94927d49e42a4p-4"),
+        float.fromhex("0x1.71de942d93eb9p-4"),
+        float.fromhex("-0x1.7e3af7962857ep-4"),
+        float.fromhex("0x1.78382669be9eap-4"),
+        float.fromhex("-0x1.8bff60b72a869p-5"),
+    ),
+    low=float.fromhex("-0x1.2bec33301c867p-2"),
+    high=float.fromhex("0x1.a827999fd2f32p-2"),
+    error=float.fromhex("0x1.6e6bd4810bp-39"),
+)
+
+# 1/3 in two parts.
+THIRD = (
+    float.fromhex("0x1.5555555555555p-2"),
+    float.fromhex("0x1.5555555555555p-56"),
+)
+
+# atanh(s) = s + s^3/3 + s^5 (c0 + c1 s^2 + ...)
+# Made by Sollya's fpminimax; relative error below 2^-73.48, proven by its supnorm.
+ATANH_F64 = Fit(
+    coefficients=(
+        float.fromhex("0x1.9999999999996p-3"),
+        float.fromhex("0x1.2492492492f4bp-3"),
+        float.fromhex("0x1.c71c71c597992p-4"),
+        float.fromhex("0x1.745d1828c4e4cp-4"),
+        float.fromhex("0x1.3b1364f225651p-4"),
+        float.fromhex("0x1.112068f42eceap-4"),
+        float.fromhex("0x1.de3e6bf345a15p-5"),
+        float.fromhex("0x1.eabdb28271485p-5"),
+    ),
+    low=float.fromhex("-0x1.5f619980cc337p-3"),
+    high=float.fromhex("0x1.5f619980cc337p-3"),
+    error=float.fromhex("0x1.704840cc87p-74"),
+)
