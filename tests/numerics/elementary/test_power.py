@@ -10,10 +10,11 @@ import pytest
 from flint import arb, ctx
 
 from gradsmith.formula import vocabulary
-from gradsmith.numerics.builder import Value
+from gradsmith.numerics.builder import Builder, Value
 from gradsmith.numerics.elementary import ELEMENTARY
 from gradsmith.numerics.elementary.accuracy import Accuracy
-from gradsmith.numerics.elementary.power import integer_power, power
+from gradsmith.numerics.elementary.power import integer_power, log_in_parts, power
+from gradsmith.numerics.interpreter import run
 from gradsmith.numerics.program import F32, F64, Type
 from tests.numerics.elementary.measured import (
     SEED,
@@ -59,6 +60,21 @@ def test_float64_in_full() -> None:
     assert worst(found, x)[0] <= 0.85
     normal = np.abs(y * np.log(x)) < 700
     assert max(np.array(found)[normal]) <= 0.64
+
+
+def test_the_logarithm_of_a_power() -> None:
+    rng = np.random.default_rng(SEED)
+    near = 1.0 + rng.choice([-1.0, 1.0], 3000) * np.exp2(rng.uniform(-52, -1, 3000))
+    x = np.concatenate(
+        [rng.uniform(0.7, 1.45, 6000), near, np.exp2(rng.uniform(-1074, 1024, 3000))]
+    )
+    builder = Builder()
+    program = builder.program(*log_in_parts(builder.input("x", F64)))
+    with ctx.workprec(300):
+        for at, high, low in zip(x, *run(program, x), strict=True):
+            true = arb(float(at)).log()
+            assert abs(arb(float(high)) + arb(float(low)) - true) <= abs(true) * arb(2) ** -65
+            assert float(high) == float(high) + float(low)
 
 
 def test_float32_is_rounded_once() -> None:

@@ -12,6 +12,8 @@ from types import MappingProxyType
 from gradsmith.formula import vocabulary as v
 from gradsmith.formula.expression import Function
 from gradsmith.numerics.builder import Value
+from gradsmith.numerics.elementary.circular import atan, cos, sin, tan
+from gradsmith.numerics.elementary.error_function import erf, erfc, erfcx
 from gradsmith.numerics.elementary.exponential import exp, expm1
 from gradsmith.numerics.elementary.hyperbolic import asinh, cosh, sinh, tanh
 from gradsmith.numerics.elementary.logarithm import log, log1p
@@ -27,6 +29,13 @@ ELEMENTARY: Mapping[Function, Callable[..., Value]] = MappingProxyType(
         v.sinh: sinh,
         v.cosh: cosh,
         v.asinh: asinh,
+        v.sin: sin,
+        v.cos: cos,
+        v.tan: tan,
+        v.atan: atan,
+        v.erf: erf,
+        v.erfc: erfc,
+        v.erfcx: erfcx,
         v.POW: power,
         v.sqrt: square_root,
         v.abs_: absolute,

@@ -108,7 +108,7 @@ def atan(x: Value, accuracy: Accuracy = Accuracy.FULL) -> Value:
     first, second = _HALF_PI[x.type]
     upper = first - z
     small = lacking - (((first - upper) - z) + second)
-    rest = fma(cube, p, fma(z * p, fma(z, z, -square), small))
+    rest = fma(cube, p, small)
     return with_sign_of(select(steep, upper - rest, fma(cube, p, z)), x)
 
 

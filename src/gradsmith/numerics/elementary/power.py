@@ -124,12 +124,12 @@ def power(x: Value, y: Value, accuracy: Accuracy = Accuracy.FULL) -> Value:
     top_bit = bits(x) & -(2**63)
     signed = select(odd, bits(bits(magnitude) | top_bit), magnitude)
     undefined = ~whole & (x < 0.0) & (size < inf)
-    result = select(undefined | ~equal(y, y), nan, signed)
+    result = select(undefined, nan, signed)
     return select(equal(y, 0.0) | equal(x, 1.0), 1.0, result)
 
 
 def _power_of_positive(x: Value, y: Value) -> Value:
-    high, low = _log_in_parts(x)
+    high, low = log_in_parts(x)
     high = with_pole(x, 0.0, high)
     product = y * high
     # What the product lacks is not a number where it is infinite, and does not matter there.
@@ -138,8 +138,11 @@ def _power_of_positive(x: Value, y: Value) -> Value:
     return exp_of_sum(clamped(product, *RANGE[F64]), rest)
 
 
-def _log_in_parts(x: Value) -> Pair:
-    """The logarithm 2·atanh(s) + k·log 2 of x = 2ᵏz, 0 < x < ∞, where s = (z − 1)/(z + 1)."""
+def log_in_parts(x: Value) -> Pair:
+    """The logarithm of 0 < x < ∞, within 2⁻⁶⁵ of it.
+
+    With x = 2ᵏz it is 2·atanh(s) + k·log 2, where s = (z − 1)/(z + 1).
+    """
     minus_k, z = split(x, True, start=_CENTRED)
     f, below = z - 1.0, z + 1.0
     inverse = 1.0 / below

@@ -1,0 +1,177 @@
+"""One chunk of a certificate: computed values beside exact ones, for some of the inputs.
+
+A sweep holds all that a process needs to work on any chunk, in any order: which chunks there are
+and what each gives depends on the task alone, so that work can be divided and taken up again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gradsmith.calculus.derivative import derivative
+from gradsmith.formula.expression import Number, Symbol
+from gradsmith.formula.formula import Formula
+from gradsmith.truth import tally, ulp
+from gradsmith.truth.accuracy import Accuracy
+from gradsmith.truth.certificate import Coverage
+from gradsmith.truth.inputs import from_patterns, sample
+from gradsmith.truth.oracle import Oracle
+from gradsmith.truth.quantities import Evaluation, Quantity
+from gradsmith.truth.subject import Subject
+from gradsmith.truth.swept import Cover, Errors
+
+_ASKED = 1 << 12  # inputs of a chunk whose exact values are asked for one by one
+_SWEPT = 1 << 22  # inputs of a chunk that is swept by polynomials
+_BLOCK = 1 << 15  # inputs at a time: what fits a core's cache
+_WORTHWHILE = 1 << 24  # inputs from which on polynomials pay off
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is certified, where.
+
+    Attributes:
+        subject: what computes.
+        formula: what it should compute, its parameters' values as their defaults.
+        dtype: of inputs and results.
+        quantities: which derivatives.
+        coverage: which inputs.
+        backend: what computes a subject that is ours; None for what the context says.
+    """
+
+    subject: Subject
+    formula: Formula
+    dtype: torch.dtype
+    quantities: tuple[Quantity, ...]
+    coverage: Coverage
+    backend: str | None = None
+
+
+class Sweep:
+    """A task ready to be worked on.
+
+    Args:
+        task: what is to be done.
+        by_pieces: whether exact values come from polynomials with a proven margin. Left out:
+            where there are so many inputs that these pay off.
+    """
+
+    def __init__(self, task: Task, by_pieces: bool | None = None) -> None:
+        self.task = task
+        formula = task.formula
+        self._several = len(formula.inputs) > 1
+        names = dict.fromkeys(q.wrt or formula.inputs[0] for q in task.quantities)
+        self._oracles = {name: Oracle(formula, wrt=name) for name in names}
+        self._zero = [q for q in task.quantities if _is_zero(formula, q)]
+        self._evaluate = Evaluation(task.subject, formula, task.quantities, task.dtype, self._zero)
+        self._patterns = [range(*part) for part in task.coverage.patterns]
+        self._columns: tuple[Tensor, ...] = ()
+        if task.coverage.samples:
+            self._columns = sample(
+                formula, self._rough(), task.dtype, task.coverage.samples, task.coverage.seed
+            )
+        self.count = sum(map(len, self._patterns)) or self._columns[0].numel()
+        worthwhile = self.count >= _WORTHWHILE and bool(self._patterns)
+        self.by_pieces = worthwhile and task.dtype == torch.float32
+        if by_pieces is not None:
+            self.by_pieces = by_pieces
+        size = _SWEPT if self.by_pieces else _ASKED
+        self._covers: dict[Quantity, Cover] = {}
+        if self.by_pieces:
+            self._covers = {
+                q: Cover(self._oracle(q), q.order, task.dtype)
+                for q in task.quantities
+                if q not in self._evaluate.unavailable
+            }
+        whole = self._patterns or [range(self.count)]
+        self._chunks = [part[i : i + size] for part in whole for i in range(0, len(part), size)]
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks there are."""
+        return len(self._chunks)
+
+    def size(self, chunk: int) -> int:
+        """How many inputs a chunk has."""
+        return len(self._chunks[chunk])
+
+    def _oracle(self, quantity: Quantity) -> Oracle:
+        return self._oracles[quantity.wrt or self.task.formula.inputs[0]]
+
+    def run(self, chunk: int) -> list[Accuracy]:
+        """The figures of one chunk, in the order of the task's quantities."""
+        part = self._chunks[chunk]
+        if self._covers:
+            return self._swept(part)
+        if self._columns:
+            columns = tuple(column[part.start : part.stop] for column in self._columns)
+        else:
+            columns = (from_patterns(part, self.task.dtype),)
+        return self._asked(columns)
+
+    def _swept(self, patterns: range) -> list[Accuracy]:
+        """Exact values from polynomials with a proven margin."""
+        found = {
+            q: Errors(self._empty(q), cover, q in self._zero) for q, cover in self._covers.items()
+        }
+        for start in range(0, len(patterns), _BLOCK):
+            part = patterns[start : start + _BLOCK]
+            x = from_patterns(part, self.task.dtype)
+            computed = self._evaluate(x)
+            wide = x.double().numpy()
+            for quantity, errors in found.items():
+                errors.block(part, wide, computed[quantity])
+        return [found[q].result() if q in found else self._empty(q) for q in self.task.quantities]
+
+    def _empty(self, quantity: Quantity) -> Accuracy:
+        why = self._evaluate.unavailable.get(quantity, "")
+        return tally.empty(quantity, self._several, why)
+
+    def _asked(self, columns: tuple[Tensor, ...]) -> list[Accuracy]:
+        """Every exact value from the oracle, one by one."""
+        computed = self._evaluate(*columns)
+        found = []
+        for quantity in self.task.quantities:
+            start = self._empty(quantity)
+            if quantity in computed:
+                high, verdict = self._judged(quantity, columns, computed[quantity])
+                start = tally.counted(start, columns, computed[quantity], high, verdict)
+            found.append(start)
+        return found
+
+    def _judged(
+        self, quantity: Quantity, columns: Sequence[Tensor], computed: Tensor
+    ) -> tuple[Tensor, ulp.Verdict]:
+        named = {
+            name: column.double().numpy()
+            for name, column in zip(self.task.formula.inputs, columns, strict=True)
+        }
+        exact = self._oracle(quantity).exact(quantity.order, named)
+        high, low, sign_known, decided = map(torch.from_numpy, exact)
+        if quantity in self._zero:  # what reads no input is 0 at NaN as well
+            high = torch.where(high.isnan() & (computed == 0), 0.0, high)
+        verdict = ulp.judge(computed, high, low, zero_sign=sign_known, decided=decided)
+        return high, verdict
+
+    def _rough(self) -> list[Callable[..., float]]:
+        def of(quantity: Quantity) -> Callable[..., float]:
+            oracle = self._oracle(quantity)
+
+            def at(*point: float) -> float:
+                ball = oracle.ball(quantity.order, *point, bits=30)
+                return float(ball.mid())
+
+            return at
+
+        return [of(quantity) for quantity in self.task.quantities]
+
+
+def _is_zero(formula: Formula, quantity: Quantity) -> bool:
+    if quantity.wrt is None:
+        return False
+    expression = formula.applied(*(Symbol(name) for name in formula.inputs))
+    return derivative(expression, Symbol(quantity.wrt), quantity.order) is Number(0)
