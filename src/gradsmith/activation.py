@@ -58,7 +58,16 @@ class Activation:
     __name__: str
     __signature__: Signature
 
-    def __init__(self, formula: Formula, name: str | None = None, doc: str = "") -> None:
+    _derived: tuple[Activation, str, int] | None
+
+    def __init__(
+        self,
+        formula: Formula,
+        name: str | None = None,
+        doc: str = "",
+        *,
+        _derived: tuple[Activation, str, int] | None = None,
+    ) -> None:
         if not isinstance(formula, Formula):
             raise TypeError(f"an Activation is made of a Formula, got {type(formula).__name__}")
         if "out" in formula.arguments:
@@ -69,7 +78,10 @@ class Activation:
             formula=formula,
             name=name,
             doc=doc,
-            operation=Pointwise(formula.expression, formula.arguments, (), formula.parameters),
+            operation=Pointwise(
+                formula.expression, formula.arguments, (), formula.parameters, _origin(_derived)
+            ),
+            _derived=_derived,
             __name__=label,
             __qualname__=label,
             __signature__=_signature(formula),
@@ -177,7 +189,7 @@ class Activation:
         by = "" if wrt == self.inputs[0] and len(self.inputs) == 1 else f"_{wrt}"
         name = f"{self.name or 'f'}{_primes(order)}{by}"
         formula = Formula(expression, self.inputs, self.parameters, str(expression), name)
-        return Activation(formula)
+        return Activation(formula, _derived=(self, wrt, order))
 
     def module(
         self, learnable: bool | str | Iterable[str] = (), **parameters: float | Tensor
@@ -210,6 +222,8 @@ class Activation:
         return hash(self.formula)
 
     def __reduce__(self) -> tuple[Callable[..., Activation], tuple[Any, ...]]:
+        if self._derived is not None:
+            return Activation.derivative, self._derived
         return type(self), (self.formula, self.name, self.doc)
 
     def __copy__(self) -> Activation:
@@ -217,6 +231,14 @@ class Activation:
 
     def __deepcopy__(self, memo: object) -> Activation:
         return self
+
+
+def _origin(derived: tuple[Activation, str, int] | None) -> tuple[Pointwise, Symbol] | None:
+    """What a derivative is the derivative of: its stable form is one proposal for the numerics."""
+    if derived is None:
+        return None
+    of, wrt, order = derived
+    return of.derivative(wrt, order - 1).operation, Symbol(wrt)
 
 
 def _signature(formula: Formula) -> Signature:

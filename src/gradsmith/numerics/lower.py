@@ -207,7 +207,7 @@ class _Writer:
         if isinstance(exponent, Fraction) and exponent.denominator <= 2:
             whole, half = divmod(exponent, 1)
             if abs(whole) <= _MAX_POWER and not half:
-                return integer_power(base, int(whole))
+                return integer_power(base, int(whole), self.accuracy)
             if exponent == Fraction(1, 2):
                 return ELEMENTARY[v.sqrt](base, self.accuracy)
         by = self.builder.number(self.kind, exponent)

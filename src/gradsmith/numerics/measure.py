@@ -102,7 +102,10 @@ def sample(
     spares = target.spares
     generator = np.random.default_rng(20240229)  # any fixed seed: definitions must repeat
     top, bottom = target.largest, 2.0**target.lowest
-    more = [top, top / 2, top**0.5, bottom, bottom**0.5]
+    # Between the n-th root of the largest number and the next one xⁿ overflows, and 1/xⁿ may
+    # still be a number where the format has subnormals: one point for each n.
+    more = [top, top / 2, top**0.5, *(1.25 * top ** (1 / n) for n in range(2, 7))]
+    more += [bottom, bottom**0.5]
     if not spares:
         more += [*_UNDERFLOW, *generator.uniform(0, 6, _RANDOM), *generator.uniform(6, 40, _RANDOM)]
     line = np.array([s * v for v in (*POSITIVE, *more) for s in (1.0, -1.0)] + [0.0])

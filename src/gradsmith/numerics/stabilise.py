@@ -24,6 +24,7 @@ from gradsmith.numerics.judge import Judge
 from gradsmith.numerics.rewrite import rewrite
 from gradsmith.numerics.rules import STABILISE, close_terms, spread
 from gradsmith.numerics.target import FLOAT64, Target
+from gradsmith.numerics.zeros import with_signs
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,9 @@ def stabilise(
     judge = Judge(root, arguments, defaults, target)
     starts = tuple(dict.fromkeys((root, *alternatives)))
     best = judge.best_of(lambda: _stages(starts))
-    expression = _with_nan(judge.with_limits(best.expression), arguments, defaults)
+    limited = judge.with_limits(best.expression)
+    signed = with_signs(limited, root, arguments, defaults, target)
+    expression = _with_nan(signed, arguments, defaults)
     errors = judge.points.errors(expression)
     worst = int(np.argmax(errors))
     at = {name: float(column[worst]) for name, column in judge.points.values.items()}

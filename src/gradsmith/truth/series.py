@@ -239,9 +239,9 @@ def mul(a: Series, b: Series) -> Series:
     assert not isinstance(a, Missing)
     assert not isinstance(b, Missing)
     a, b = as_tail(a), as_tail(b)
-    terms = [(shift, rest * b.main) for shift, rest in a.terms]
+    whole = b.unscaled()
+    terms = [(shift, rest * whole) for shift, rest in a.terms]
     terms += [(shift, rest * a.main) for shift, rest in b.terms]
-    terms += [(s + t, p * q) for s, p in a.terms for t, q in b.terms]
     return tail(_sum(a.scale, b.scale), a.main * b.main, terms)
 
 

@@ -103,12 +103,12 @@ def atan(x: Value, accuracy: Accuracy = Accuracy.FULL) -> Value:
     square = z * z
     cube, p = z * square, horner(square, _ATAN[x.type].coefficients)
     lacking = fma(-inverse, held, 1.0) * inverse
-    # 1 − z²/2 is close enough to the derivative, 1/(1 + z²).
+    # 1 − z²/2 is close enough to the derivative, 1/(1 + z²); z² is in two parts.
     lacking = fma(lacking * square, -0.5, lacking)
     first, second = _HALF_PI[x.type]
     upper = first - z
     small = lacking - (((first - upper) - z) + second)
-    rest = fma(cube, p, small)
+    rest = fma(cube, p, fma(z * p, fma(z, z, -square), small))
     return with_sign_of(select(steep, upper - rest, fma(cube, p, z)), x)
 
 
