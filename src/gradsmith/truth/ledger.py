@@ -30,6 +30,7 @@ _FACTORS: Final = (0.5, 1.75, 3.0)
 
 _STRIDE: Final = {"float32": 262_139, "float16": 1, "bfloat16": 1}  # the first is a prime
 _RESAMPLED: Final = 2_000
+_MANY, _FEWER = 1_000_000, 100_000
 _PROBES: Final = (-1.5, 0.25)
 
 
@@ -132,6 +133,8 @@ def certified(
     whole = dtype is torch.float32 and len(formula.inputs) == 1
     options: dict[str, Any] = {"processes": processes, "progress": progress}
     at_defaults = certify(Activation(formula), dtype, exhaustive=whole, state=state, **options)
+    # Exact float64 values are asked for one by one.
+    options["samples"] = _FEWER if dtype is torch.float64 else _MANY
     further = [
         certify(Activation(formula), dtype, parameters=setting, **options)
         for setting in settings(entry)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,12 +23,12 @@ from gradsmith.truth.inputs import from_patterns, sample
 from gradsmith.truth.oracle import Oracle
 from gradsmith.truth.quantities import Evaluation, Quantity
 from gradsmith.truth.subject import Subject
-from gradsmith.truth.swept import Cover, Errors
+from gradsmith.truth.swept import Cover, Errors, Patterns, numbers
 
 _ASKED = 1 << 12  # inputs of a chunk whose exact values are asked for one by one
 _SWEPT = 1 << 22  # inputs of a chunk that is swept by polynomials
 _BLOCK = 1 << 15  # inputs at a time: what fits a core's cache
-_WORTHWHILE = 1 << 24  # inputs from which on polynomials pay off
+_WORTHWHILE = 1 << 18  # inputs from which on polynomials pay off
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +76,13 @@ class Sweep:
                 formula, self._rough(), task.dtype, task.coverage.samples, task.coverage.seed
             )
         self.count = sum(map(len, self._patterns)) or self._columns[0].numel()
-        worthwhile = self.count >= _WORTHWHILE and bool(self._patterns)
+        worthwhile = self.count >= _WORTHWHILE and not self._several
         self.by_pieces = worthwhile and task.dtype == torch.float32
         if by_pieces is not None:
             self.by_pieces = by_pieces
+        if self.by_pieces and self._columns:
+            found = self._columns[0].view(torch.int32).numpy().view(np.uint32).astype(np.int64)
+            self._sampled = np.sort(found)
         size = _SWEPT if self.by_pieces else _ASKED
         self._covers: dict[Quantity, Cover] = {}
         if self.by_pieces:
@@ -106,21 +110,21 @@ class Sweep:
         """The figures of one chunk, in the order of the task's quantities."""
         part = self._chunks[chunk]
         if self._covers:
-            return self._swept(part)
+            return self._swept(self._sampled[part.start : part.stop] if self._columns else part)
         if self._columns:
             columns = tuple(column[part.start : part.stop] for column in self._columns)
         else:
             columns = (from_patterns(part, self.task.dtype),)
         return self._asked(columns)
 
-    def _swept(self, patterns: range) -> list[Accuracy]:
+    def _swept(self, patterns: range | Patterns) -> list[Accuracy]:
         """Exact values from polynomials with a proven margin."""
         found = {
             q: Errors(self._empty(q), cover, q in self._zero) for q, cover in self._covers.items()
         }
         for start in range(0, len(patterns), _BLOCK):
             part = patterns[start : start + _BLOCK]
-            x = from_patterns(part, self.task.dtype)
+            x = numbers(part, self.task.dtype)
             computed = self._evaluate(x)
             wide = x.double().numpy()
             for quantity, errors in found.items():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -49,9 +50,12 @@ class Cover:
         found.sort(key=lambda pair: pair[0])
         self._starts = [start for start, _ in found]
         self._pieces = [piece for _, piece in found]
+        self._edges = np.array([(s, s + len(piece)) for s, piece in found], dtype=np.int64).ravel()
 
-    def parts(self, patterns: range) -> list[tuple[int, int, Piece | None]]:
+    def parts(self, patterns: range | Patterns) -> list[tuple[int, int, Piece | None]]:
         """The patterns cut at the ends of pieces: first and last index, and the piece or None."""
+        if not isinstance(patterns, range):
+            return self._parts_of(patterns)
         found: list[tuple[int, int, Piece | None]] = []
         index, count = 0, len(patterns)
         while index < count:
@@ -68,6 +72,23 @@ class Cover:
             found.append((index, stop, piece))
             index = stop
         return found
+
+    def _parts_of(self, patterns: Patterns) -> list[tuple[int, int, Piece | None]]:
+        # An odd number of edges up to a pattern: it lies in a piece. A piece that begins where the
+        # last one ends has both edges before its first pattern.
+        passed = np.searchsorted(self._edges, patterns, side="right")
+        cuts = [0, *(np.flatnonzero(np.diff(passed)) + 1).tolist(), len(patterns)]
+        return [
+            (start, stop, self._pieces[int(passed[start]) // 2] if passed[start] % 2 else None)
+            for start, stop in pairwise(cuts)
+        ]
+
+
+def numbers(patterns: range | Patterns, dtype: torch.dtype) -> Tensor:
+    """The numbers with these bit patterns."""
+    if isinstance(patterns, range):
+        return from_patterns(patterns, dtype)
+    return torch.from_numpy(patterns.astype(np.uint32).view(np.float32))
 
 
 class _Block:
@@ -98,9 +119,7 @@ class _Block:
         return _Block(patterns, computed, self.y[where], self.bits[where])
 
     def inputs(self) -> Tensor:
-        if isinstance(self.patterns, range):
-            return from_patterns(self.patterns, self.computed.dtype)
-        return torch.from_numpy(self.patterns.astype(np.uint32).view(np.float32))
+        return numbers(self.patterns, self.computed.dtype)
 
     def x(self) -> Floats:
         wide: Floats = self.inputs().double().numpy()
@@ -130,7 +149,7 @@ class Errors:
         # A result so near to a normal number has its sign and is no zero.
         self._near = 0.25 / limits.eps
 
-    def block(self, patterns: range, x: Floats, computed: Tensor) -> None:
+    def block(self, patterns: range | Patterns, x: Floats, computed: Tensor) -> None:
         """Count the results of one block: inputs, also as float64, and what was computed."""
         block = _Block.of(patterns, computed.contiguous())
         for start, stop, piece in self._cover.parts(patterns):
