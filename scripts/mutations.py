@@ -40,7 +40,184 @@ class Mutation:
     tests: tuple[str, ...]
 
 
-MUTATIONS: tuple[Mutation, ...] = ()
+_ELEMENTARY = "numerics/elementary"
+_COEFFICIENTS = f"{_ELEMENTARY}/coefficients"
+
+MUTATIONS: tuple[Mutation, ...] = (
+    # Coefficients: the last digit of one of them.
+    Mutation(
+        "last digit of a coefficient of exp in float64",
+        f"{_COEFFICIENTS}/exponential.py",
+        'float.fromhex("0x1.000000000000ap-1")',
+        'float.fromhex("0x1.000000000000bp-1")',
+        ("numerics/elementary/test_coefficients.py",),
+    ),
+    Mutation(
+        "last digit of a coefficient of the short exp",
+        f"{_COEFFICIENTS}/exponential.py",
+        'float.fromhex("0x1.0000000064b78p-1")',
+        'float.fromhex("0x1.0000000064b79p-1")',
+        ("numerics/elementary/test_coefficients.py",),
+    ),
+    Mutation(
+        "last digit of a coefficient of log in float64",
+        f"{_COEFFICIENTS}/logarithm.py",
+        'float.fromhex("0x1.555555555554ap-2")',
+        'float.fromhex("0x1.555555555554bp-2")',
+        ("numerics/elementary/test_coefficients.py",),
+    ),
+    Mutation(
+        "last digit of a coefficient of the short erfc",
+        f"{_COEFFICIENTS}/error_function.py",
+        'float.fromhex("0x1.7d1a51e810595p+7")',
+        'float.fromhex("0x1.7d1a51e810596p+7")',
+        ("numerics/elementary/test_error_function.py",),
+    ),
+    # Branch points of the elementary functions.
+    Mutation(
+        "expm1 is −1 from −30 on in float64",
+        f"{_ELEMENTARY}/exponential.py",
+        "_MINUS_ONE = {F64: -60.0",
+        "_MINUS_ONE = {F64: -30.0",
+        ("numerics/elementary/test_accuracy.py",),
+    ),
+    Mutation(
+        "expm1(x) is x up to 2⁻⁵⁰",
+        f"{_ELEMENTARY}/exponential.py",
+        "_TINY = {F64: 2.0**-54",
+        "_TINY = {F64: 2.0**-50",
+        ("numerics/elementary/test_accuracy.py",),
+    ),
+    Mutation(
+        "tanh is 1 from 17 on in float64",
+        f"{_ELEMENTARY}/hyperbolic.py",
+        "_ONE = {F64: 22.0",
+        "_ONE = {F64: 17.0",
+        ("numerics/elementary/test_accuracy.py",),
+    ),
+    Mutation(
+        "erfc is 0 before its subnormal values end",
+        f"{_ELEMENTARY}/error_function.py",
+        "nothing=27.5",
+        "nothing=27.0",
+        ("numerics/elementary/test_error_function.py",),
+    ),
+    # Rewrite rules and repairs.
+    Mutation(
+        "1 − σ(a) = σ(a)",
+        "numerics/rules.py",
+        '1 - sigmoid(a), sigmoid(-a), "cancels where σ is near 1"',
+        '1 - sigmoid(a), sigmoid(a), "cancels where σ is near 1"',
+        ("numerics/test_rules.py",),
+    ),
+    Mutation(
+        "sech² by one exp without its factor",
+        "numerics/rules.py",
+        "4 * exp(-2 * abs_(a)) / (1 + exp(-2 * abs_(a))) ** 2",
+        "2 * exp(-2 * abs_(a)) / (1 + exp(-2 * abs_(a))) ** 2",
+        ("numerics/test_rules.py",),
+    ),
+    Mutation(
+        "log(1 − a) = log1p(a)",
+        "numerics/rules.py",
+        'log(1 - a), log1p(-a), "1 − tiny is 1"',
+        'log(1 - a), log1p(a), "1 − tiny is 1"',
+        ("numerics/test_rules.py",),
+    ),
+    Mutation(
+        "the low part of a root with the wrong sign",
+        "numerics/roots.py",
+        "t = t - low if low > 0 else t + -low",
+        "t = t + low if low > 0 else t - -low",
+        ("numerics/test_roots.py",),
+    ),
+    Mutation(
+        "a deep exponential split into halves that are not",
+        "numerics/underflow.py",
+        "half = exp(where(deep, u / 2, u))",
+        "half = exp(where(deep, u / 3, u))",
+        ("numerics/test_underflow.py",),
+    ),
+    Mutation(
+        "the sign of a zero at zero the wrong way round",
+        "numerics/zeros.py",
+        "zero if above > 0 else -zero",
+        "zero if above < 0 else -zero",
+        ("numerics/test_zeros.py",),
+    ),
+    # From expression to machine.
+    Mutation(
+        "a decimal in a comparison moved to the wrong side",
+        "numerics/lower.py",
+        "up = (node.function in (v.LT, v.GE)) == (position == 1)",
+        "up = (node.function in (v.LT, v.GE)) != (position == 1)",
+        ("numerics/test_lower.py",),
+    ),
+    Mutation(
+        "products fused in spite of compensation",
+        "numerics/lower.py",
+        "_COMPENSATION = frozenset({v.product_error, v.sum_error})",
+        "_COMPENSATION = frozenset({v.sum_error})",
+        ("numerics/test_lower.py",),
+    ),
+    Mutation(
+        "rounding to odd that rounds to even",
+        "numerics/builder.py",
+        "even = equal(pattern & 1, 0)",
+        "even = equal(pattern & 1, 1)",
+        ("numerics/test_program.py",),
+    ),
+    Mutation(
+        "float32 trusted after several roundings",
+        "numerics/ladder.py",
+        "ONE_ROUNDING = 0.51",
+        "ONE_ROUNDING = 5.1",
+        ("numerics/test_lower.py",),
+    ),
+    Mutation(
+        "a fused multiply-add compiled as product and sum",
+        "backends/llvm_ir.py",
+        'Op.FMA: "llvm.fma"',
+        'Op.FMA: "llvm.fmuladd"',
+        ("backends/test_llvm.py",),
+    ),
+    # What judges.
+    Mutation(
+        "infinity right from the largest number plus one unit on",
+        "truth/ulp.py",
+        "_unit_of_largest(dtype) / 2\n    size",
+        "_unit_of_largest(dtype)\n    size",
+        ("truth/test_ulp.py",),
+    ),
+    Mutation(
+        "the oracle's tanh saturates too early",
+        "truth/analytic.py",
+        "distance = div(mul(constant(2), small), add(constant(1), small))",
+        "distance = div(mul(constant(2), small), add(constant(1), constant(0)))",
+        ("truth/test_oracle.py",),
+    ),
+    Mutation(
+        "a piece of the oracle with half of its margin",
+        "truth/fit.py",
+        "margin = (error + horner_error(rounded, self.reach)) * _UP",
+        "margin = (error + horner_error(rounded, self.reach)) * _UP / 64",
+        ("truth/test_pieces.py",),
+    ),
+    Mutation(
+        "the derivative of tanh with another power",
+        "formula/vocabulary.py",
+        "partials=(lambda x: 1 - tanh(x) ** 2,)",
+        "partials=(lambda x: 1 - tanh(x) ** 4,)",
+        ("truth/test_oracle.py",),
+    ),
+    Mutation(
+        "the derivative of relu at its kink",
+        "formula/vocabulary.py",
+        "partials=(lambda x: where(x > 0, 1, 0),)",
+        "partials=(lambda x: where(x >= 0, 1, 0),)",
+        ("truth/test_oracle.py",),
+    ),
+)
 
 
 def survives(mutation: Mutation) -> str | None:

@@ -188,9 +188,7 @@ def test_a_function_without_instructions_is_named():
 def chosen(text, target, alone=False, **parameters):
     formula = parse(text, parameters)
     stable = stabilise(formula.expression, formula.arguments, formula.parameters, target=target)
-    return choose(
-        formula.expression, stable.expression, formula.arguments, formula.parameters, target, alone
-    )
+    return choose(stable, alone)
 
 
 def test_the_cheapest_scheme_that_keeps_the_budget_is_taken():

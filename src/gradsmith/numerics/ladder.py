@@ -7,16 +7,14 @@ itself was judged, and the first that stays within the budget is taken.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 
-from gradsmith.formula.expression import Expr
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.interpreter import DTYPES, run
 from gradsmith.numerics.lower import Scheme, lower
-from gradsmith.numerics.measure import Samples, sample, ulp_errors
+from gradsmith.numerics.measure import ulp_errors
 from gradsmith.numerics.program import F32, F64
+from gradsmith.numerics.stabilise import Stable
 from gradsmith.numerics.target import Target
 
 PLAIN32 = Scheme(F32, Accuracy.FULL)
@@ -43,36 +41,26 @@ def schemes(target: Target, alone: bool) -> tuple[tuple[Scheme, float], ...]:
     return ((PLAIN32, ONE_ROUNDING), *wide) if alone and target.digits == 24 else wide
 
 
-def choose(
-    root: Expr,
-    stable: Expr,
-    arguments: Sequence[str],
-    defaults: Mapping[str, float],
-    target: Target,
-    alone: bool = False,
-) -> tuple[Scheme, float]:
-    """The scheme in which ``stable`` gives ``root`` within the target's budget, and its error.
+def choose(stable: Stable, alone: bool = False) -> tuple[Scheme, float]:
+    """The scheme in which the stable expression keeps its target's budget, and its error.
 
-    The last one, the most accurate, where none does. The error is in ULP of the target, before
-    the final rounding.
+    The most accurate one where none does. The error is in ULP of the target, before the final
+    rounding.
     """
-    points = sample(root, arguments, defaults, target)
     tried = []
-    for scheme, budget in schemes(target, alone):
-        error = measured(stable, arguments, points, scheme, target)
+    for scheme, budget in schemes(stable.target, alone):
+        error = measured(stable, scheme)
         tried.append((scheme, error))
         if error <= budget:
             return tried[-1]
     return min(tried, key=lambda found: found[1])
 
 
-def measured(
-    stable: Expr, arguments: Sequence[str], points: Samples, scheme: Scheme, target: Target
-) -> float:
-    """The largest error of the Program on the points, in ULP of the target."""
-    kind = scheme.compute
-    program = lower((stable,), dict.fromkeys(arguments, kind), scheme)
-    columns = [points.values[name].astype(DTYPES[kind]) for name in arguments]
+def measured(stable: Stable, scheme: Scheme) -> float:
+    """The largest error of the Program on the points of the expression, in ULP of the target."""
+    kind, points = scheme.compute, stable.points
+    program = lower((stable.expression,), dict.fromkeys(points.values, kind), scheme)
+    columns = [column.astype(DTYPES[kind]) for column in points.values.values()]
     computed = run(program, *columns)[0].astype(np.float64)
-    errors = ulp_errors(computed, points.high, points.low, target)
+    errors = ulp_errors(computed, points.high, points.low, stable.target)
     return float(errors.max(initial=0.0))

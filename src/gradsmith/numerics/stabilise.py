@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from gradsmith.formula.vocabulary import NE, OR, where
 from gradsmith.numerics.exponentials import split_exponential
 from gradsmith.numerics.interpret import interpret
 from gradsmith.numerics.judge import Judge
+from gradsmith.numerics.measure import Samples
 from gradsmith.numerics.rewrite import rewrite
 from gradsmith.numerics.rules import STABILISE, close_terms, spread
 from gradsmith.numerics.target import FLOAT64, Target
@@ -37,6 +38,7 @@ class Stable:
         error: the largest error found before the final rounding, in ULP of the target.
         at: where it was found, one number per argument.
         target: the format and precision that it was found for.
+        points: what it was judged on.
     """
 
     expression: Expr
@@ -44,6 +46,7 @@ class Stable:
     error: float
     at: Mapping[str, float]
     target: Target
+    points: Samples = field(compare=False, repr=False)
 
 
 def stabilise(
@@ -73,7 +76,7 @@ def stabilise(
     errors = judge.points.errors(expression)
     worst = int(np.argmax(errors))
     at = {name: float(column[worst]) for name, column in judge.points.values.items()}
-    return Stable(expression, best.symbolic, float(errors[worst]), at, target)
+    return Stable(expression, best.symbolic, float(errors[worst]), at, target, judge.points)
 
 
 def _stages(starts: Iterable[Expr]) -> Iterator[list[Expr]]:

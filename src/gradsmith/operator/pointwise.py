@@ -321,8 +321,7 @@ class Pointwise:
         target = precision.target
         if not free_symbols(self.core):
             return target, FULL64  # a constant is rounded once, times factors
-        stable = self.stable_for(target).expression
-        scheme, error = choose(self.core, stable, self.arguments, self.defaults, target, alone)
+        scheme, error = choose(self.stable_for(target), alone)
         wider = precision.wider
         if error > target.budget and scheme is PLAIN32 and wider is not None:
             return self.scheme_for(wider, alone)

@@ -260,14 +260,15 @@ def atan(u: Series) -> Series:
         return u
     if isinstance(u, Tail) and _is_small(u):
         return _like_identity(u)
-    if isinstance(u, arb_series) and abs(u[0]) < 16:
-        return u.atan()
+    if isinstance(u, Tail):
+        enormous = u.scale is not None and far(-u.scale[0], 2)
+        u = u if enormous else collapse(u)
     side = sign(u)
-    if side is None:
-        return collapse(u).atan() if collapse(u)[0].is_finite() else UNDECIDED
-    if isinstance(u, arb_series) and not abs(u[0]) > 2:
-        return u.atan()
-    return sub(constant(side * arb.pi() / 2), atan(reciprocal(u)))
+    if side is not None and (isinstance(u, Tail) or abs(u[0]) > 8):
+        return sub(constant(side * arb.pi() / 2), atan(reciprocal(u)))
+    if isinstance(u, Tail) or not u[0].is_finite():
+        return UNDECIDED
+    return u.atan()
 
 
 def asinh(u: Series) -> Series:

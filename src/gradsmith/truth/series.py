@@ -276,12 +276,12 @@ def power(a: Series, n: int) -> Series:
     if n < 0:
         return reciprocal(power(a, -n))
     result: Series = constant(1)
-    square = a
-    while n:
-        if n & 1:
+    square, left = a, n
+    while left:
+        if left & 1:
             result = mul(result, square)
-        n >>= 1
-        if n:
+        left >>= 1
+        if left:
             square = mul(square, square)
     if isinstance(a, Missing):
         return a
