@@ -67,9 +67,9 @@ class Format:
         bits = np.arange(first, last + 1, dtype=np.int64)
         field, fraction = np.divmod(bits, 1 << (self.digits - 1))
         leading = np.where(field > 0, 1 << (self.digits - 1), 0)
-        return np.ldexp(
-            sign * (fraction + leading).astype(np.float64), np.maximum(field - 1, 0) + self.lowest
-        )
+        significand = sign * (fraction + leading).astype(np.float64)
+        found: NDArray[np.float64] = np.ldexp(significand, np.maximum(field - 1, 0) + self.lowest)
+        return found
 
     def binade(self, bits: int) -> int:
         """The number of the binade that a magnitude lies in; 0 holds the subnormal numbers."""

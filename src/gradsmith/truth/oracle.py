@@ -20,7 +20,14 @@ from gradsmith.errors import FormulaError
 from gradsmith.formula.expression import Expr, Symbol, as_expr
 from gradsmith.formula.formula import Formula
 from gradsmith.truth.jets import Jets
-from gradsmith.truth.series import UNDECIDED, UNDEFINED, Missing, Value, coefficients
+from gradsmith.truth.series import (
+    UNDECIDED,
+    UNDEFINED,
+    Missing,
+    Series,
+    Value,
+    coefficients,
+)
 
 START_BITS = 128
 MAX_BITS = 8192
@@ -30,6 +37,7 @@ NEGLIGIBLE = arb(2) ** -1400
 """Below this every dtype rounds to zero; only the sign is still asked for."""
 
 _BESIDE_ZERO = 2.0**-1074
+_KEPT = 20_000  # series at points, for other orders
 _FAR = (64, 128, 256, 512, 1024, 2048)
 """Powers of two at which a limit is read off."""
 _PLACES = ((1.0, 0.0), (1.375, 0.3125))
@@ -94,6 +102,8 @@ class Oracle:
         parameters: values of parameters other than their defaults.
         wrt: the input or parameter to differentiate in; the first input if left out. A parameter
             becomes an argument, after the inputs.
+        highest: the highest order that will be asked for. The series at a point holds all orders
+            up to it, and is kept for when the next order is asked for.
 
     Raises:
         FormulaError: a name is neither an input nor a parameter.
@@ -104,8 +114,11 @@ class Oracle:
         formula: Formula,
         parameters: Mapping[str, float] | None = None,
         wrt: str | None = None,
+        highest: int = 0,
     ) -> None:
         given = dict(parameters or {})
+        self._highest = highest
+        self._known: dict[tuple[float, ...], Series] = {}
         self.formula = formula
         self.variable = wrt or formula.inputs[0]
         for name in (*given, self.variable):
@@ -148,6 +161,8 @@ class Oracle:
         self._check(order, len(columns))
         lists = [np.asarray(columns[name], dtype=np.float64).tolist() for name in self.arguments]
         points = [self._point(order, x) for x in zip(*lists, strict=True)]
+        if order >= self._highest:
+            self._known.clear()
         transposed = list(zip(*points, strict=True)) or [()] * 4
         high, low = (np.array(column, dtype=np.float64) for column in transposed[:2])
         known, decided = (np.array(column, dtype=np.bool_) for column in transposed[2:])
@@ -159,30 +174,45 @@ class Oracle:
         if count != len(self.arguments):
             raise ValueError(f"values are needed of {', '.join(self.arguments)}, got {count}")
 
-    def _value(self, order: int, point: Sequence[arb], bits: int) -> _Found | Missing:
-        """The value, UNDEFINED, or UNDECIDED where :data:`MAX_BITS` did not tell."""
+    def _value(
+        self, order: int, point: Sequence[arb], bits: int, key: Sequence[float] = ()
+    ) -> _Found | Missing:
+        """The value, UNDEFINED, or UNDECIDED where :data:`MAX_BITS` did not tell.
+
+        Args:
+            order: of the derivative.
+            point: where.
+            bits: the accuracy.
+            key: the point as numbers, if its series is to be kept for other orders.
+        """
         precision = START_BITS
         best: _Found | Missing = UNDECIDED
-        before = ctx.prec
         while precision <= MAX_BITS:
-            series = self.jets(point, order + 1, precision)
-            if series is UNDEFINED:
+            found = self._kept(order, point, precision, key)
+            # The value may exist where a derivative does not.
+            if found is None or isinstance(found, Missing) or found.ball.is_nan():
+                found = _coefficient(self.jets(point, order + 1, precision), order, precision)
+            if found is UNDEFINED:
                 return UNDEFINED
-            if not isinstance(series, Missing):
-                ctx.prec = precision
-                try:
-                    value = coefficients(series, order + 1)[order]
-                    if order > 1:
-                        value = Value(value.mantissa * factorial(order), value.exponent)
-                    found = _Found(value.ball(), value.sign(), value)
-                finally:
-                    ctx.prec = before
-                if not found.ball.is_nan():
-                    best = found
-                    if found.is_accurate(bits):
-                        break
+            if not isinstance(found, Missing) and not found.ball.is_nan():
+                best = found
+                if found.is_accurate(bits):
+                    break
             precision *= 2
         return best
+
+    def _kept(
+        self, order: int, point: Sequence[arb], precision: int, key: Sequence[float]
+    ) -> _Found | Missing | None:
+        """The same from a series to the highest order, made for the first order asked for."""
+        if not key or order > self._highest:
+            return None
+        place = (*key, precision)
+        if place not in self._known:
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            self._known[place] = self.jets(point, self._highest + 1, precision)
+        return _coefficient(self._known[place], order, precision)
 
     def _point(self, order: int, x: Sequence[float]) -> _Point:
         if any(map(isnan, x)):
@@ -190,7 +220,7 @@ class Oracle:
         far = [i for i, value in enumerate(x) if isinf(value)]
         if far:
             return self._limit(order, x, far[0]) if len(far) == 1 else _Point(nan, decided=False)
-        found = self._value(order, [arb(value) for value in x], HIGH_AND_LOW)
+        found = self._value(order, [arb(value) for value in x], HIGH_AND_LOW, x)
         if found is UNDEFINED:
             return _NO_VALUE
         if isinstance(found, Missing):
@@ -230,6 +260,17 @@ class Oracle:
                     return _Point(nan, decided=False)
                 found.append(value)
         return _limit_of(found)
+
+
+def _coefficient(series: Series, order: int, precision: int) -> _Found | Missing:
+    """The derivative of that order, of a Taylor series."""
+    if isinstance(series, Missing):
+        return series
+    with ctx.workprec(precision):
+        value = coefficients(series, order + 1)[order]
+        if order > 1:
+            value = Value(value.mantissa * factorial(order), value.exponent)
+        return _Found(value.ball(), value.sign(), value)
 
 
 def _split(found: _Found) -> _Point:

@@ -71,7 +71,7 @@ def horner(coefficients: Floats, t: Floats) -> Floats:
     """Σ coefficients[k]·tᵏ."""
     if len(coefficients) == 1:
         return np.full_like(t, coefficients[0])
-    result = t * coefficients[-1]
+    result: Floats = t * coefficients[-1]
     for coefficient in coefficients[-2:0:-1]:
         result += coefficient
         result *= t

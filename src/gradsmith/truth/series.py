@@ -312,6 +312,7 @@ def coefficients(a: arb_series | Tail, count: int) -> list[Value]:
             whole, level = _without_constant(a.scale).exp() * a.unscaled(), a.scale[0]
             return [Value(c, level) for c in _known(whole, count)]
         assert a.shift is not None
+        assert a.rest is not None
         rest, level = _without_constant(a.shift).exp() * a.rest, a.shift[0]
         factor = level.exp()
         return [

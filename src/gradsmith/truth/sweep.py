@@ -66,7 +66,8 @@ class Sweep:
         formula = task.formula
         self._several = len(formula.inputs) > 1
         names = dict.fromkeys(q.wrt or formula.inputs[0] for q in task.quantities)
-        self._oracles = {name: Oracle(formula, wrt=name) for name in names}
+        highest = max(quantity.order for quantity in task.quantities)
+        self._oracles = {name: Oracle(formula, wrt=name, highest=highest) for name in names}
         self._zero = [q for q in task.quantities if _is_zero(formula, q)]
         self._evaluate = Evaluation(task.subject, formula, task.quantities, task.dtype, self._zero)
         self._patterns = [range(*part) for part in task.coverage.patterns]
