@@ -141,8 +141,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "the sign of a zero at zero the wrong way round",
         "numerics/zeros.py",
-        "zero if above > 0 else -zero",
-        "zero if above < 0 else -zero",
+        "nothing if above > 0 else -nothing",
+        "nothing if above < 0 else -nothing",
         ("numerics/test_zeros.py",),
     ),
     # From expression to machine.

@@ -268,3 +268,19 @@ def test_functions_are_traced(monkeypatch: pytest.MonkeyPatch) -> None:
     assert swish.doc == "Swish, by hand."
     assert isinstance(named, Activation)
     assert dict(named.parameters) == {"beta": 2.0}
+
+
+def test_the_error_allowed_is_part_of_an_activation() -> None:
+    usual, cheap = activation("1/(1 + exp(-x))"), activation("1/(1 + exp(-x))", max_ulp=4)
+    assert cheap.max_ulp == 4
+    assert cheap != usual
+    assert activation(cheap) is cheap
+    assert cheap.derivative().max_ulp == 4
+    assert pickle.loads(pickle.dumps(cheap)) == cheap
+    x = torch.linspace(-20, 20, 4001)
+    exact = usual(x.double())
+    unit = torch.ldexp(torch.tensor(2.0**-24, dtype=torch.float64), torch.frexp(exact)[1])
+    assert float(((cheap(x).double() - exact).abs() / unit).max()) <= 4
+    assert not torch.equal(cheap(x), usual(x))
+    with pytest.raises(ValueError, match=r"max_ulp is a number of at least 1, got 0\.5"):
+        activation("x*sigmoid(x)", max_ulp=0.5)

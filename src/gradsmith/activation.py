@@ -43,11 +43,13 @@ class Activation:
         formula: what it computes.
         name: what it is called; left out, the formula's own name.
         doc: a description for the reader.
+        max_ulp: the error in units in the last place that a float32 result may have, 1 or more.
 
     Attributes:
         formula: what it computes.
         name: what it is called, or None.
         doc: a description for the reader.
+        max_ulp: the error that a float32 result may have.
         operation: what computes it; its ``gradient`` is the backward pass.
     """
 
@@ -58,6 +60,7 @@ class Activation:
     __name__: str
     __signature__: Signature
 
+    max_ulp: float
     _derived: tuple[Activation, str, int] | None
 
     def __init__(
@@ -65,6 +68,7 @@ class Activation:
         formula: Formula,
         name: str | None = None,
         doc: str = "",
+        max_ulp: float = _CONTRACT,
         *,
         _derived: tuple[Activation, str, int] | None = None,
     ) -> None:
@@ -72,14 +76,22 @@ class Activation:
             raise TypeError(f"an Activation is made of a Formula, got {type(formula).__name__}")
         if "out" in formula.arguments:
             raise FormulaError("'out' is an argument of every call; choose another name")
+        if not (isinstance(max_ulp, (int, float)) and max_ulp >= _CONTRACT):
+            raise ValueError(f"max_ulp is a number of at least {_CONTRACT:g}, got {max_ulp!r}")
         name = name or formula.name
         label = name or "activation"
         self.__dict__.update(
             formula=formula,
             name=name,
             doc=doc,
+            max_ulp=float(max_ulp),
             operation=Pointwise(
-                formula.expression, formula.arguments, (), formula.parameters, _origin(_derived)
+                formula.expression,
+                formula.arguments,
+                (),
+                formula.parameters,
+                _origin(_derived),
+                float(max_ulp),
             ),
             _derived=_derived,
             __name__=label,
@@ -189,7 +201,7 @@ class Activation:
         by = "" if wrt == self.inputs[0] and len(self.inputs) == 1 else f"_{wrt}"
         name = f"{self.name or 'f'}{_primes(order)}{by}"
         formula = Formula(expression, self.inputs, self.parameters, str(expression), name)
-        return Activation(formula, _derived=(self, wrt, order))
+        return Activation(formula, max_ulp=self.max_ulp, _derived=(self, wrt, order))
 
     def module(
         self, learnable: bool | str | Iterable[str] = (), **parameters: float | Tensor
@@ -216,15 +228,17 @@ class Activation:
         return self.formula._repr_latex_()
 
     def __eq__(self, other: object) -> bool:
-        return self.formula == other.formula if isinstance(other, Activation) else NotImplemented
+        if not isinstance(other, Activation):
+            return NotImplemented
+        return (self.formula, self.max_ulp) == (other.formula, other.max_ulp)
 
     def __hash__(self) -> int:
-        return hash(self.formula)
+        return hash((self.formula, self.max_ulp))
 
     def __reduce__(self) -> tuple[Callable[..., Activation], tuple[Any, ...]]:
         if self._derived is not None:
             return Activation.derivative, self._derived
-        return type(self), (self.formula, self.name, self.doc)
+        return type(self), (self.formula, self.name, self.doc, self.max_ulp)
 
     def __copy__(self) -> Activation:
         return self
@@ -264,6 +278,7 @@ def activation(
     *,
     inputs: Sequence[str] | None = None,
     name: str | None = None,
+    max_ulp: float | None = None,
     **parameters: float,
 ) -> Activation: ...
 
@@ -274,6 +289,7 @@ def activation(
     *,
     inputs: Sequence[str] | None = None,
     name: str | None = None,
+    max_ulp: float | None = None,
     **parameters: float,
 ) -> Callable[[Callable[..., Any]], Activation]: ...
 
@@ -283,6 +299,7 @@ def activation(
     *,
     inputs: Sequence[str] | None = None,
     name: str | None = None,
+    max_ulp: float | None = None,
     **parameters: float,
 ) -> Activation | Callable[[Callable[..., Any]], Activation]:
     """An activation from a formula; also a decorator of a function that computes one.
@@ -293,33 +310,43 @@ def activation(
             own calls. Left out, the result is a decorator.
         inputs: names of the input tensors, where the formula leaves that open.
         name: what to call it.
+        max_ulp: the error in units in the last place that a float32 result may have: 1, or more
+            where that is enough and speed is worth it. Left out: 1, or that of the activation.
         parameters: default of each parameter.
 
     Raises:
         FormulaError: the formula cannot be read, or has no such parameter.
         TypeError: the formula is of another type.
+        ValueError: ``max_ulp`` is less than 1.
 
     Warns:
         AccuracyWarning: no expression was found whose float32 result keeps the numerical
             contract everywhere; it names the input, the error and the budget.
     """
     if formula is None:
-        return lambda function: activation(function, inputs=inputs, name=name, **parameters)
+        return lambda function: activation(
+            function, inputs=inputs, name=name, max_ulp=max_ulp, **parameters
+        )
+    allowed = _CONTRACT if max_ulp is None else max_ulp
     if isinstance(formula, str):
         bare = formula.strip()
         if bare in LIBRARY:
-            return Activation(_changed(LIBRARY[bare](), inputs, name, parameters))
-        return _checked(_from_text(formula, inputs, name, parameters))
+            changed = _changed(LIBRARY[bare](), inputs, name, parameters)
+            return Activation(changed, max_ulp=allowed)
+        return _checked(Activation(_from_text(formula, inputs, name, parameters), max_ulp=allowed))
     if isinstance(formula, Activation):
         changed = _changed(formula.formula, inputs, name, parameters)
-        return formula if changed is formula.formula else Activation(changed, doc=formula.doc)
+        allowed = formula.max_ulp if max_ulp is None else max_ulp
+        if changed is formula.formula and allowed == formula.max_ulp:
+            return formula
+        return Activation(changed, doc=formula.doc, max_ulp=allowed)
     if isinstance(formula, Formula):
-        return Activation(_changed(formula, inputs, name, parameters))
+        return Activation(_changed(formula, inputs, name, parameters), max_ulp=allowed)
     if callable(formula):
         from gradsmith.formula.trace import trace
 
         traced = trace(formula, parameters=parameters or None, inputs=inputs, name=name)
-        return _checked(Activation(traced, doc=getdoc(formula) or ""))
+        return _checked(Activation(traced, doc=getdoc(formula) or "", max_ulp=allowed))
     raise TypeError(
         "an activation is made of a text, a catalogue name, a Formula, an Activation or a "
         f"function; got {type(formula).__name__}"
@@ -341,20 +368,20 @@ def resolve(thing: Resolvable) -> Activation:
 
 def _from_text(
     text: str, inputs: Sequence[str] | None, name: str | None, parameters: Mapping[str, float]
-) -> Activation:
+) -> Formula:
     bare = text.strip()
     if bare.isidentifier() and inputs is None and bare not in {"x", *USABLE, *parameters}:
         # As a formula it would be the identity of an input of that name, which nobody means.
         near = get_close_matches(bare, LIBRARY, n=1, cutoff=0.6)
         hint = f"did you mean {near[0]!r}?" if near else "write a formula such as 'x*sigmoid(x)'"
         raise FormulaError(f"no activation is called {bare!r}; {hint}")
-    return Activation(parse(text, parameters, inputs, name))
+    return parse(text, parameters, inputs, name)
 
 
 def _checked(made: Activation) -> Activation:
     """Say now where the float32 value or first derivative will miss the contract of 1 ULP."""
     for what, operation in _value_and_derivatives(made):
-        told(f"the {what} of {made.formula}", operation.stable_for(FLOAT32), _CONTRACT)
+        told(f"the {what} of {made.formula}", operation.stable_for(FLOAT32), made.max_ulp)
     return made
 
 

@@ -1,4 +1,5 @@
 """The version, where every layer can read it."""
+
 from __future__ import annotations
 
 from typing import Final

@@ -204,3 +204,16 @@ def test_the_cheapest_scheme_that_keeps_the_budget_is_taken():
     for target in (FLOAT32, FLOAT64, FLOAT16, BFLOAT16):
         scheme, error = chosen("tanh(x)", target)
         assert error <= target.budget, (target, scheme)
+
+
+def test_more_error_where_it_is_allowed_takes_cheaper_arithmetic():
+    formula = parse("1/(1 + exp(-x))")
+    stable = stabilise(formula.expression, ("x",), {}, target=FLOAT32)
+    scheme, error = choose(stable, alone=True, max_ulp=4.0)
+    assert scheme is PLAIN32
+    assert 0.51 < error <= 4
+    assert choose(stable, alone=True)[0] is SHORT64
+    assert choose(stable, alone=False, max_ulp=4.0)[0] is SHORT64
+    # x·σ(x) underflows in float32 long before its values end.
+    gated = stabilise(parse("x*sigmoid(x)").expression, ("x",), {}, target=FLOAT32)
+    assert choose(gated, alone=True, max_ulp=4.0)[0] is SHORT64

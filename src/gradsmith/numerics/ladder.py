@@ -26,29 +26,36 @@ ONE_ROUNDING = 0.51
 that where the computation has no digits to spare nothing more is trusted."""
 
 
-def schemes(target: Target, alone: bool) -> tuple[tuple[Scheme, float], ...]:
+_FOUND = 0.8
+"""The share of the largest error that a sample is trusted to find, where more is allowed."""
+
+
+def schemes(target: Target, alone: bool, max_ulp: float = 1.0) -> tuple[tuple[Scheme, float], ...]:
     """What is tried for a target, cheapest first, and the error in ULP up to which it is taken.
 
     Args:
         target: the format of the result, and the precision for which the expression was made.
         alone: whether float32 may be computed in float32: every input must be one.
+        max_ulp: the error that a float32 result may have.
     """
     if target.compute == "float32":
         return ((PLAIN32, target.budget),)
     if target.digits == 53:
         return ((FULL64, target.budget),)
     wide = ((SHORT64, target.budget), (FULL64, target.budget))
-    return ((PLAIN32, ONE_ROUNDING), *wide) if alone and target.digits == 24 else wide
+    if not (alone and target.digits == 24):
+        return wide
+    return ((PLAIN32, _FOUND * max_ulp if max_ulp > 1 else ONE_ROUNDING), *wide)
 
 
-def choose(stable: Stable, alone: bool = False) -> tuple[Scheme, float]:
+def choose(stable: Stable, alone: bool = False, max_ulp: float = 1.0) -> tuple[Scheme, float]:
     """The scheme in which the stable expression keeps its target's budget, and its error.
 
     The most accurate one where none does. The error is in ULP of the target, before the final
     rounding.
     """
     tried = []
-    for scheme, budget in schemes(stable.target, alone):
+    for scheme, budget in schemes(stable.target, alone, max_ulp):
         error = measured(stable, scheme)
         tried.append((scheme, error))
         if error <= budget:

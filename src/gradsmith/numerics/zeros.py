@@ -12,11 +12,12 @@ import numpy as np
 
 from gradsmith.calculus.exact import Evaluator
 from gradsmith.formula.expression import Expr, Number, Symbol
-from gradsmith.formula.vocabulary import EQ, abs_, where
+from gradsmith.formula.vocabulary import AND, EQ, abs_, where
 from gradsmith.numerics.interpret import interpret
 from gradsmith.numerics.target import Target
 
 _NEXT_TO_ZERO = 2.0**-200
+_NEAR = 2.0**-100  # a number of every format that is computed in
 # So close together that some lie where the result is zero and exact values still have a sign.
 _FAR = (*((8 + eighths) * 2.0**k for k in range(-1, 8) for eighths in range(8)), 2.0**20, 2.0**60)
 _MOST = 8  # exact values on each side
@@ -86,11 +87,16 @@ def _at_zero(expression: Expr, line: _Line) -> Expr:
     below, above = line.sign(-_NEXT_TO_ZERO), line.sign(_NEXT_TO_ZERO)
     if not below or not above:
         return expression
-    given = line.signed_zeros(expression, (-0.0, 0.0))
-    if 0 in given or given == [below, above]:
+    least = 2.0**line.target.lowest
+    given = line.signed_zeros(expression, (-least, -0.0, 0.0, least))
+    if given[1:3] == [0, 0] or all(
+        sign in (0, side) for sign, side in zip(given, (below, below, above, above), strict=True)
+    ):
         return expression
-    zero = line.x if below != above else abs_(line.x)
-    return where(EQ(line.x, Number(0)), zero if above > 0 else -zero, expression)
+    nothing = (line.x if below != above else abs_(line.x)) * 0
+    near = abs_(line.x) < Number(_NEAR)
+    signed = nothing if above > 0 else -nothing
+    return where(AND(near, EQ(expression, Number(0))), signed, expression)
 
 
 def _far(expression: Expr, line: _Line, side: float) -> Expr:

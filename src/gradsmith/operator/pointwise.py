@@ -50,6 +50,7 @@ class Pointwise:
             look for a stable expression. An argument without one is an input.
         origin: what ``core`` is the derivative of, and in which symbol, where it is one. The
             derivative of its stable form is a proposal for the numerics.
+        max_ulp: the error that a float32 result may have; above 1 it may be computed in float32.
     """
 
     __slots__ = (
@@ -67,6 +68,7 @@ class Pointwise:
         "defaults",
         "enter_graph",
         "factors",
+        "max_ulp",
         "operands",
     )
     core: Expr
@@ -74,6 +76,7 @@ class Pointwise:
     factors: tuple[str, ...]
     defaults: Mapping[str, float]
     operands: tuple[str, ...]
+    max_ulp: float
     enter_graph: Callable[[], None]
     _gradients: dict[str, Pointwise | None]
     _graph_call: Callable[..., Tensor] | None
@@ -91,12 +94,13 @@ class Pointwise:
         factors: Sequence[str] = (),
         defaults: Mapping[str, float] | None = None,
         origin: tuple[Pointwise, Symbol] | None = None,
+        max_ulp: float = 1.0,
     ) -> Pointwise:
         """The operation; an existing one where it is the same."""
         arguments, factors = tuple(arguments), tuple(factors)
         known = {n: float(d) for n, d in (defaults or {}).items() if n in arguments}
         # What it derives from is part of it: the stable form must not depend on who came first.
-        key = (cls, core, arguments, factors, tuple(known.items()), origin)
+        key = (cls, core, arguments, factors, tuple(known.items()), origin, max_ulp)
         found = _INTERNED.get(key)
         if found is not None:
             return found
@@ -112,6 +116,7 @@ class Pointwise:
             "defaults": MappingProxyType(known),
             "operands": operands,
             "enter_graph": _graph_entrance(self),
+            "max_ulp": max_ulp,
             "_gradients": {},
             "_graph_call": None,
             "_kernels": {},
@@ -132,7 +137,8 @@ class Pointwise:
         raise AttributeError(f"a {type(self).__name__} cannot be changed")
 
     def __reduce__(self) -> tuple[type[Pointwise], tuple[Any, ...]]:
-        contents = (self.core, self.arguments, self.factors, dict(self.defaults), self._origin)
+        defaults = dict(self.defaults)
+        contents = (self.core, self.arguments, self.factors, defaults, self._origin, self.max_ulp)
         return type(self), contents
 
     def __copy__(self) -> Pointwise:
@@ -220,7 +226,7 @@ class Pointwise:
     ) -> Pointwise:
         read = {symbol.name for symbol in free_symbols(core)}
         arguments = tuple(name for name in self.arguments if name in read)
-        return Pointwise(core, arguments, factors, self.defaults, origin)
+        return Pointwise(core, arguments, factors, self.defaults, origin, self.max_ulp)
 
     def save_plan(
         self, needed: Collection[str] | None = None, dtype: torch.dtype = torch.float32
@@ -321,7 +327,7 @@ class Pointwise:
         target = precision.target
         if not free_symbols(self.core):
             return target, FULL64  # a constant is rounded once, times factors
-        scheme, error = choose(self.stable_for(target), alone)
+        scheme, error = choose(self.stable_for(target), alone, self.max_ulp)
         wider = precision.wider
         if error > target.budget and scheme is PLAIN32 and wider is not None:
             return self.scheme_for(wider, alone)
