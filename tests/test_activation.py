@@ -279,7 +279,7 @@ def test_the_error_allowed_is_part_of_an_activation() -> None:
     assert pickle.loads(pickle.dumps(cheap)) == cheap
     x = torch.linspace(-20, 20, 4001)
     exact = usual(x.double())
-    unit = torch.ldexp(torch.tensor(2.0**-24, dtype=torch.float64), torch.frexp(exact)[1])
+    unit = torch.ldexp(torch.full_like(exact, 2.0**-24), torch.frexp(exact)[1])
     assert float(((cheap(x).double() - exact).abs() / unit).max()) <= 4
     assert not torch.equal(cheap(x), usual(x))
     with pytest.raises(ValueError, match=r"max_ulp is a number of at least 1, got 0\.5"):
