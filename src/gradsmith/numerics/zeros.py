@@ -19,7 +19,10 @@ from gradsmith.numerics.target import Target
 _NEXT_TO_ZERO = 2.0**-200
 _NEAR = 2.0**-100  # a number of every format that is computed in
 # So close together that some lie where the result is zero and exact values still have a sign.
-_FAR = (*((8 + eighths) * 2.0**k for k in range(-1, 8) for eighths in range(8)), 2.0**20, 2.0**60)
+_FAR = (
+    *((8 + eighths) * 2.0**k for k in range(-1, 8) for eighths in range(8)),
+    *(2.0**k for k in range(20, 1020, 20)),
+)
 _MOST = 8  # exact values on each side
 
 

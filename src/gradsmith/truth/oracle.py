@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from math import factorial, inf, isinf, isnan, nan
+from math import factorial, inf, isinf, isnan, nan, nextafter
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +37,7 @@ NEGLIGIBLE = arb(2) ** -1400
 """Below this every dtype rounds to zero; only the sign is still asked for."""
 
 _BESIDE_ZERO = 2.0**-1074
+_SUBNORMAL = 2.0**-1022
 _KEPT = 20_000  # series at points, for other orders
 _FAR = (64, 128, 256, 512, 1024, 2048)
 """Powers of two at which a limit is read off."""
@@ -278,6 +279,9 @@ def _split(found: _Found) -> _Point:
     if not ball.rad().is_finite():
         return _Point(nan, decided=False)
     high = float(ball.mid())
+    if abs(high) < _SUBNORMAL and abs(arb(high)) > abs(ball.mid()):
+        # What is left could not be held: half of the smallest number must not look like all of it.
+        high = nextafter(high, 0.0)
     if high == 0:
         return _Point(-0.0 if side == -1 else 0.0, 0.0, side in (-1, 1))
     if isinf(high):
