@@ -1,0 +1,127 @@
+"""Native code behind an operation: the Program's bits whatever the layout, and when it stands back.
+
+Oracle: the reference interpreter, running the same Program.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.fx.experimental.proxy_tensor import make_fx
+
+import gradsmith as gs
+from gradsmith.backends import dispatch
+from gradsmith.numerics.interpreter import run
+from gradsmith.numerics.lower import lower
+from gradsmith.operator import native
+
+pytestmark = pytest.mark.skipif(
+    dispatch.native_reason() is not None, reason="no native code on this machine"
+)
+
+DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+FORMULAS = ("x*sigmoid(x)", "x/2*(1 + erf(x/sqrt(2)))", "where(x > 0, x, expm1(x))")
+
+
+def points(dtype: torch.dtype) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(3)
+    wide = torch.randn(2, 3, 5, 7, generator=generator, dtype=torch.float64) * 20
+    wide.view(-1)[:6] = torch.tensor([0.0, -0.0, torch.inf, -torch.inf, torch.nan, 1e-30])
+    return wide.to(dtype)
+
+
+def interpreted(activation: gs.Activation, x: torch.Tensor) -> torch.Tensor:
+    """What the reference interpreter makes of the Program that serves such a tensor."""
+    operation = activation.operation
+    precision = dispatch.precision(x.dtype, "cpu")
+    target, scheme = operation.scheme_for(precision, x.dtype is torch.float32)
+    kind = dispatch.NATIVE_TYPES[x.dtype]
+    program = lower((operation.expression_for(target),), {"x": kind}, scheme, kind)
+    half = x.dtype is torch.bfloat16
+    given = x.contiguous().view(torch.int16).numpy().view(np.uint16) if half else x.numpy()
+    (found,) = run(program, given)
+    if half:
+        return torch.from_numpy(found.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(found)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_every_layout_has_the_bits_of_the_program(formula: str, dtype: torch.dtype) -> None:
+    activation = gs.activation(formula)
+    x = points(dtype)
+    expected = interpreted(activation, x)
+    layouts = {
+        "contiguous": x,
+        "channels last": x.contiguous(memory_format=torch.channels_last),
+        "transposed": x.transpose(0, 3).contiguous().transpose(0, 3),
+        "strided": torch.stack([x, x], -1)[..., 0],
+        "offset": torch.cat([x.flatten()[:1], x.flatten()])[1:].view(x.shape),
+    }
+    for name, given in layouts.items():
+        found = activation(given)
+        torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True, msg=name)
+    expanded = x[:, :1].expand(2, 3, 5, 7)
+    torch.testing.assert_close(
+        activation(expanded), expected[:, :1].expand(2, 3, 5, 7), rtol=0, atol=0, equal_nan=True
+    )
+
+
+def test_broadcast_operands_of_other_dtypes_give_what_full_ones_do() -> None:
+    scaled = gs.activation("x*sigmoid(beta*x)", beta=1.0)
+    x = points(torch.float32)
+    column = torch.linspace(0.5, 2, 3, dtype=torch.float64).view(3, 1, 1)
+    found = scaled(x, column)
+    full = scaled(x, column.expand(2, 3, 5, 7).contiguous())
+    torch.testing.assert_close(found, full, rtol=0, atol=0, equal_nan=True)
+    single = scaled(x, torch.tensor(1.7, dtype=torch.float64))
+    torch.testing.assert_close(single, scaled(x, beta=1.7), rtol=0, atol=0, equal_nan=True)
+
+
+def test_an_empty_tensor_gives_an_empty_one() -> None:
+    assert gs.activation(FORMULAS[0])(torch.empty(0, 3)).shape == (0, 3)
+
+
+def test_torchs_own_operations_are_used_where_they_are_chosen() -> None:
+    silu = gs.activation(FORMULAS[0])
+    x = points(torch.float32)
+    with dispatch.using("aten"):
+        assert dispatch.backend() == "aten"
+        theirs = silu(x)
+    assert dispatch.backend() == "llvm"
+    torch.testing.assert_close(silu(x), theirs, rtol=2e-7, atol=1e-45, equal_nan=True)
+    refused = pytest.raises(ValueError, match=r"no backend is called 'cuda'; there are llvm, aten")
+    with refused, dispatch.using("cuda"):
+        pass
+
+
+def test_whoever_records_torchs_calls_sees_them() -> None:
+    silu = gs.activation(FORMULAS[0])
+    x = points(torch.float32)
+    assert native.serves((x, 1.0))
+    graph = make_fx(silu)(x)
+    called = {str(node.target) for node in graph.graph.nodes if node.op == "call_function"}
+    assert any("exp" in name for name in called), called
+    torch.testing.assert_close(graph(x), silu(x), rtol=2e-7, atol=1e-45, equal_nan=True)
+
+    class Wrapped(torch.Tensor):
+        pass
+
+    assert not native.serves((x.as_subclass(Wrapped),))
+    assert not native.serves((x.to("meta"),))
+    assert not native.serves((x.to_sparse(),))
+    assert not native.serves((torch.ones(3, dtype=torch.int32),))
+    assert torch.func.vmap(lambda row: torch.tensor(float(native.serves((row,)))))(x).max() == 0
+
+
+def test_a_formula_without_instructions_runs_on_torchs_operations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise NotImplementedError("no instructions")
+
+    monkeypatch.setattr(dispatch, "native_kernel", refuse)
+    odd = gs.activation("x*sigmoid(x) + x/1234567")
+    x = torch.tensor([1.0, -2.0])
+    assert odd(x).tolist() == pytest.approx([0.731059, -0.238407], rel=1e-5)
