@@ -175,14 +175,19 @@ class Pointwise:
         return self._stable[target]
 
     def _tell(self, stable: Stable) -> None:
-        """Warn of a float64 value or first derivative that misses the contract.
+        """Warn of a float64 value, or first derivative in an input, that misses the contract.
 
         Of float32 one is told when a formula is defined; this would take longer there.
         """
-        first = self._origin is None or self._origin[0]._origin is None
-        at_defaults = all(stable.at[name] == default for name, default in self.defaults.items())
-        if stable.target is FLOAT64 and first and at_defaults:
-            what = "the value of" if self._origin is None else f"∂/∂{self._origin[1].name}:"
+        if stable.target is not FLOAT64:
+            return
+        what = "the value of"
+        if self._origin is not None:
+            of, symbol = self._origin
+            if of._origin is not None or symbol.name in of.defaults:
+                return
+            what = f"∂/∂{symbol.name}:"
+        if all(stable.at[name] == default for name, default in self.defaults.items()):
             told(f"{what} {self.core}", stable, stable.target.budget)
 
     def expression_for(self, target: Target) -> Expr:

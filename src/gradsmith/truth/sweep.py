@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gradsmith.calculus.derivative import derivative
-from gradsmith.formula.expression import Number, Symbol
+from gradsmith.formula.expression import Expr, Number, Symbol, free_symbols
 from gradsmith.formula.formula import Formula
 from gradsmith.truth import tally, ulp
 from gradsmith.truth.accuracy import Accuracy
@@ -69,6 +69,7 @@ class Sweep:
         highest = max(quantity.order for quantity in task.quantities)
         self._oracles = {name: Oracle(formula, wrt=name, highest=highest) for name in names}
         self._zero = [q for q in task.quantities if _is_zero(formula, q)]
+        self._unread = {q: _unread(formula, q) for q in task.quantities}
         self._evaluate = Evaluation(task.subject, formula, task.quantities, task.dtype, self._zero)
         self._patterns = [range(*part) for part in task.coverage.patterns]
         self._columns: tuple[Tensor, ...] = ()
@@ -155,6 +156,9 @@ class Sweep:
             name: column.double().numpy()
             for name, column in zip(self.task.formula.inputs, columns, strict=True)
         }
+        for name in self._unread[quantity] if self._several else ():
+            # NaN where it is not read: ∂(a·σ(b))/∂a is σ(b), whatever a is.
+            named[name] = np.where(np.isnan(named[name]), 0.0, named[name])
         exact = self._oracle(quantity).exact(quantity.order, named)
         high, low, sign_known, decided = map(torch.from_numpy, exact)
         if quantity in self._zero:  # what reads no input is 0 at NaN as well
@@ -175,8 +179,19 @@ class Sweep:
         return [of(quantity) for quantity in self.task.quantities]
 
 
-def _is_zero(formula: Formula, quantity: Quantity) -> bool:
-    if quantity.wrt is None:
-        return False
+def _expression(formula: Formula, quantity: Quantity) -> Expr:
+    """The quantity, parameters as numbers."""
     expression = formula.applied(*(Symbol(name) for name in formula.inputs))
-    return derivative(expression, Symbol(quantity.wrt), quantity.order) is Number(0)
+    if quantity.wrt is None:
+        return expression
+    return derivative(expression, Symbol(quantity.wrt), quantity.order)
+
+
+def _unread(formula: Formula, quantity: Quantity) -> list[str]:
+    """The inputs on which the quantity does not depend."""
+    read = {symbol.name for symbol in free_symbols(_expression(formula, quantity))}
+    return [name for name in formula.inputs if name not in read]
+
+
+def _is_zero(formula: Formula, quantity: Quantity) -> bool:
+    return quantity.wrt is not None and _expression(formula, quantity) is Number(0)
