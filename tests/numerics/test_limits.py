@@ -10,6 +10,8 @@ import pytest
 from gradsmith.formula.parse import parse
 from gradsmith.numerics.interpret import interpret
 from gradsmith.numerics.limits import Limits
+from gradsmith.numerics.stabilise import stabilise
+from gradsmith.numerics.target import FLOAT16
 from tests.calculus.oracle import value_of
 from tests.numerics.accuracy import computed, error_in_ulp
 
@@ -86,3 +88,13 @@ def test_the_limits_themselves() -> None:
     assert limits == {1: 0.0, -1: -math.inf}
     formula = parse("a*tanh(x)", {"a": 3.0})
     assert Limits(formula.expression, ("x", "a"), {"a": 3.0}).values == {1: 3.0, -1: -3.0}
+
+
+def test_a_limit_that_no_number_of_the_format_is_far_enough_for() -> None:
+    """x/(1 + |x|) is 1 at infinity, and below the largest number of float16 by more than noise."""
+    root = parse("x/(1 + abs(x))").expression
+    stable = stabilise(root, ("x",), {}, target=FLOAT16).expression
+    points = np.array([np.inf, -np.inf, 65504.0])
+    found = interpret(stable, {"x": points}, "float32").tolist()
+    assert found[:2] == [1.0, -1.0]
+    assert found[2] == np.float32(65504) / np.float32(65505)

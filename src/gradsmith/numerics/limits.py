@@ -117,14 +117,16 @@ class Limits:
         if x is not self._x:
             expression = substitute(expression, {self._x: x})
         for sign in missed:
-            if math.isinf(self.values[sign]):
+            if sign not in self._edges:
                 expression = self._at_infinity(expression, sign)
         return expression
 
     def _at_infinity(self, expression: Expr, sign: int) -> Expr:
-        """Infinity gives infinity: the input itself, or its negative."""
-        x = self._x
+        """Infinity gives infinity, or a limit that no number of the format is far enough for."""
+        x, limit = self._x, self.values[sign]
         assert x is not None
         largest = Number(int(self._target.largest))
         beyond = x > largest if sign > 0 else x < -largest
-        return where(beyond, x if sign * self.values[sign] > 0 else -x, expression)
+        if math.isinf(limit):
+            return where(beyond, x if sign * limit > 0 else -x, expression)
+        return where(beyond, Number(limit), expression)
