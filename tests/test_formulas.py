@@ -56,6 +56,8 @@ def activation(text: str) -> gs.Activation:
         return gs.activation(text)
 
 
+# Of two of them it is told that they miss it at the very last numbers, which the grid has not.
+@pytest.mark.filterwarnings("ignore:.*in float64 at x = -?1.79769313e.308:UserWarning")
 @every_formula
 def test_float64_within_4_ulp(text: str) -> None:
     points = [x for x in GRID if abs(x) < LARGEST]
