@@ -53,10 +53,10 @@ MUTATIONS: tuple[Mutation, ...] = (
         ("numerics/elementary/test_coefficients.py",),
     ),
     Mutation(
-        "last digit of a coefficient of the short exp",
+        "a digit in the middle of a coefficient of the short exp",
         f"{_COEFFICIENTS}/exponential.py",
         'float.fromhex("0x1.0000000064b78p-1")',
-        'float.fromhex("0x1.0000000064b79p-1")',
+        'float.fromhex("0x1.0000100064b78p-1")',
         ("numerics/elementary/test_coefficients.py",),
     ),
     Mutation(
@@ -67,10 +67,10 @@ MUTATIONS: tuple[Mutation, ...] = (
         ("numerics/elementary/test_coefficients.py",),
     ),
     Mutation(
-        "last digit of a coefficient of the short erfc",
+        "a digit in the middle of a coefficient of the short erfc",
         f"{_COEFFICIENTS}/error_function.py",
         'float.fromhex("0x1.7d1a51e810595p+7")',
-        'float.fromhex("0x1.7d1a51e810596p+7")',
+        'float.fromhex("0x1.7d1a61e810595p+7")',
         ("numerics/elementary/test_error_function.py",),
     ),
     # Branch points of the elementary functions.
@@ -215,7 +215,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "formula/vocabulary.py",
         "partials=(lambda x: where(x > 0, 1, 0),)",
         "partials=(lambda x: where(x >= 0, 1, 0),)",
-        ("truth/test_oracle.py",),
+        ("calculus/test_derivative.py",),
     ),
 )
 

@@ -213,6 +213,21 @@ def test_float64_reaches_the_half_formats_with_one_rounding(a, kind):
         assert float(value.abs()) == (float(near) if near < Fraction(2) ** 128 else math.inf)
 
 
+@pytest.mark.parametrize("kind", [F16, BF16])
+def test_next_to_a_midpoint_the_last_digit_of_float64_decides(kind):
+    """float32 in between has the midpoint itself, which would go to the even neighbour."""
+    digits = 10 if kind is F16 else 7
+    generator = np.random.default_rng(5)
+    numbers = 1 + generator.integers(0, 2**digits - 1, 300) * 2.0**-digits
+    builder = Builder()
+    x = builder.input("x", F64)
+    program = builder.program(convert(convert(round_to_odd(x), kind), F32))
+    for side in (-1, 1):
+        middle = numbers + 2.0 ** -(digits + 1)
+        (found,) = run(program, middle * (1 + side * 2.0**-45))
+        np.testing.assert_array_equal(found, numbers + (side > 0) * 2.0**-digits)
+
+
 def test_bfloat16_conversion_is_torchs_for_every_float16_and_edge():
     values = torch.cat(
         [

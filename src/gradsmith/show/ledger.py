@@ -15,7 +15,8 @@ How far every activation of the catalogue is from the exact value, in units in t
 of the dtype, measured and not estimated. The exact value is that of the formula as it is printed,
 enclosed by ball arithmetic. Derivatives are what a backward pass with upstream gradient 1 gives.
 The largest error of a correctly rounded result is 0.5 ULP. *Wrong* counts zeros, infinities, NaNs
-and signs that should not be there; they are not part of the maximum.
+and signs that should not be there; they are not part of the maximum. The sign of a zero and a NaN
+that got lost count too: PyTorch's derivative of ReLU and its like is 0 at each NaN of the dtype.
 
 {coverage}
 
