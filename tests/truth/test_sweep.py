@@ -25,7 +25,7 @@ import gradsmith as gs
 from gradsmith.truth import distribute, inputs, sweep
 from gradsmith.truth.accuracy import Accuracy
 from gradsmith.truth.certificate import Coverage
-from gradsmith.truth.certify import stated
+from gradsmith.truth.certify import certify, stated
 from gradsmith.truth.distribute import State
 from gradsmith.truth.quantities import quantities
 from gradsmith.truth.subject import Comparable, subject
@@ -395,3 +395,8 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
         State(tmp_path / "thesis.txt", {})
     distribute.discard(tmp_path)
     assert (tmp_path / "thesis.txt").exists()
+
+
+def test_a_stride_that_does_not_divide_the_range_ends_with_its_last_number() -> None:
+    certificate = certify("tanh", torch.bfloat16, patterns=range(0, 2**16, 61), processes=1)
+    assert {result.checked for result in certificate.results} == {len(range(0, 2**16, 61))}

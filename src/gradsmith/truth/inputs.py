@@ -42,7 +42,9 @@ _UNIFORM, _SIZED, _LINEAR = 0.35, 0.2, 0.15
 def from_patterns(patterns: range, dtype: torch.dtype) -> Tensor:
     """The numbers with these bit patterns, the sign being the highest bit."""
     width = 8 * dtype.itemsize
-    if patterns.start < 0 or patterns.stop > 2**width or patterns.step < 1:
+    # A slice of a range may stop beyond the range itself, after its last element.
+    beyond = bool(patterns) and patterns[-1] >= 2**width
+    if patterns.start < 0 or beyond or patterns.step < 1:
         raise ValueError(f"bit patterns of {dtype} are within range(2**{width}), got {patterns}")
     if width == 64:  # torch has no wider integers
         whole = np.arange(patterns.start, patterns.stop, patterns.step, dtype=np.uint64)
