@@ -11,6 +11,7 @@ from gradsmith.formula.parse import parse
 from gradsmith.numerics.interpret import interpret
 from gradsmith.numerics.rewrite import rewrite
 from gradsmith.numerics.rules import PRIMITIVES, STABILISE
+from gradsmith.numerics.stabilise import stabilise
 from gradsmith.numerics.underflow import split_deep_exponentials
 from tests.calculus.oracle import agree, value_of
 from tests.numerics.accuracy import computed, error_in_ulp
@@ -97,3 +98,12 @@ def test_zero_and_infinity_stay_what_they_are() -> None:
     split = split_deep_exponentials(root, {})
     far = np.array([0.0, 1e3, -1e5, 1e308, math.inf, -math.inf])
     assert np.array_equal(interpret(split, {"x": far}), interpret(root, {"x": far}))
+
+
+def test_a_subnormal_input_survives_a_division_that_underflows() -> None:
+    """α(eˣᐟᵅ − 1) is x for subnormal x, and x/α is 0 for large α."""
+    root = parse("where(x > 0, x, alpha*(exp(x/alpha) - 1))", {"alpha": 1.0}).expression
+    stable = stabilise(root, ("x", "alpha"), {"alpha": 1.0}).expression
+    points = np.array([-(2.0**-1074), -3 * 2.0**-1074, 2.0**-1074])
+    found = interpret(stable, {"x": points, "alpha": np.full(3, 9.0)})
+    np.testing.assert_array_equal(found, points)

@@ -39,7 +39,7 @@ from gradsmith.numerics.rewrite import rewrite
 from gradsmith.numerics.roots import expand_near_roots
 from gradsmith.numerics.rules import PRIMITIVES, in_steps, with_last_tails, with_safe_tails
 from gradsmith.numerics.target import Target
-from gradsmith.numerics.underflow import split_deep_exponentials
+from gradsmith.numerics.underflow import line_near_zero, split_deep_exponentials
 
 Repair = Callable[[Expr], Expr]
 Alternatives = tuple[str, *tuple[Repair, ...]]
@@ -216,6 +216,7 @@ class Judge:
         yield from self._far(symbolic)
         yield "middle", compensate, lambda node: deep(compensate(with_last_tails(node)))
         yield "near", lambda node: expand_near_zero(node, self._target)
+        yield "near", self._line_near_zero
         yield "anywhere", deep
 
     def _compensating_repairs(self, symbolic: Expr, *, products: bool) -> Iterator[Alternatives]:
@@ -247,6 +248,9 @@ class Judge:
 
     def _deep_exponentials(self, node: Expr) -> Expr:
         return split_deep_exponentials(node, self._defaults, self._target)
+
+    def _line_near_zero(self, node: Expr) -> Expr:
+        return line_near_zero(node, self._root, self._inputs[0]) if len(self._inputs) == 1 else node
 
     def _series_at_roots(self, node: Expr) -> Expr:
         if len(self._inputs) != 1:

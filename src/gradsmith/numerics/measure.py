@@ -29,6 +29,8 @@ _AROUND = tuple(f * 2.0**-k for k in range(50, 0, -1) for f in (0.61, 0.83))
 """Relative distances from a root, where digits are lost that nothing spares."""
 _IN_SUBNORMAL = 8  # points where a tail is subnormal, between two of the line
 _RANDOM = 100
+_FACTORS = (0.25, 0.6, 1.7, 3.0)
+_SUBNORMAL_TAIL = (745.2, 744.9, 744.2, 743.0, 740.0)
 _ENDS = (1, -1, 0.7, -0.7, 1, -1, 0.6, -0.6)  # of the range, at other values of the parameters
 _SETTINGS = 40  # points at which parameters have other values
 
@@ -130,8 +132,15 @@ def sample(
         for name in inputs:
             columns[name].append(generator.permutation(few))
         for name, default in defaults.items():
-            factors = generator.choice([0.25, 0.6, 1.7, 3.0], settings)
+            factors = generator.choice(_FACTORS, settings)
             columns[name].append((default if default else 1.0) * factors)
+        if not spares and len(inputs) == 1:
+            # Subnormal inputs and tails: where a parameter moves a value out of the subnormals.
+            deep = [s * v for v in (bottom, 3 * bottom, *_SUBNORMAL_TAIL) for s in (1.0, -1.0)]
+            for factor in (*_FACTORS, 8.0):
+                columns[inputs[0]].append(np.array(deep))
+                for name, default in defaults.items():
+                    columns[name].append(np.full(len(deep), (default if default else 1.0) * factor))
     values = {name: np.concatenate(parts) for name, parts in columns.items()}
     high, low = exact_values(root, arguments, values)
     beside = np.zeros(high.shape, dtype=bool)

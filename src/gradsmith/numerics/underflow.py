@@ -13,11 +13,23 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from gradsmith.calculus.derivative import differentiate
 from gradsmith.calculus.exact import Evaluator, isnan_ball
-from gradsmith.formula.expression import Call, Expr, Symbol, free_symbols, substitute, walk
+from gradsmith.calculus.simplify import simplify
+from gradsmith.formula.expression import (
+    Call,
+    Expr,
+    Number,
+    Symbol,
+    free_symbols,
+    substitute,
+    walk,
+)
 from gradsmith.formula.vocabulary import AND, MUL, NEG, OR, abs_, exp, where
 from gradsmith.numerics.interpret import interpret
 from gradsmith.numerics.target import FLOAT64, Target
+
+_SUBNORMAL = 2.0**-1000  # from here on down x² has nothing to add to x
 
 DEEP = {"float64": -600, "float32": -60}
 """Where u is less, e vanishes beside 1; above it, e is far from subnormal in that precision."""
@@ -151,3 +163,18 @@ def _deep_point(
             if fits.any():
                 return {**values, name: float(columns[name][np.flatnonzero(fits)[-1]])}
     return None
+
+
+def line_near_zero(node: Expr, root: Expr, x: Expr) -> Expr:
+    """``node`` with f′(0)·x for subnormal x, where a part such as x/α underflows and f does not.
+
+    Args:
+        node: what is computed.
+        root: the formula f that it equals, with f(0) = 0.
+        x: its input.
+    """
+    assert isinstance(x, Symbol)
+    slope = simplify(substitute(differentiate(root, x), {x: Number(0)}))
+    if x in free_symbols(slope):
+        return node
+    return where(abs_(x) < Number(_SUBNORMAL), slope * x, node)

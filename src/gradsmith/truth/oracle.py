@@ -283,7 +283,9 @@ def _split(found: _Found) -> _Point:
         # What is left could not be held: half of the smallest number must not look like all of it.
         high = nextafter(high, 0.0)
     if high == 0:
-        return _Point(-0.0 if side == -1 else 0.0, 0.0, side in (-1, 1))
+        # Of a value above half of the smallest number all of it is left.
+        rest = float(ball.mid()) if abs(ball) < arb(_BESIDE_ZERO) else 0.0
+        return _Point(-0.0 if side == -1 else 0.0, rest, side in (-1, 1))
     if isinf(high):
         return _Point(high)
     with ctx.workprec(MAX_BITS):

@@ -136,7 +136,7 @@ def judge(
     least = torch.where(nothing, 0.0, smallest)
     kind[(wide.abs() > least) & ~_at_least(high, low, smallest / 2)] = ZERO
     if dtype == torch.float64:
-        kind[(wide.abs() > smallest) & (high == 0)] = ZERO
+        kind[(wide.abs() > smallest) & (high == 0) & (low == 0)] = ZERO
     wrongly_infinite = (wide.isinf() != infinite) | (wide.isinf() & opposite)
     kind[wrongly_infinite] = INFINITY
     kind[wide.isnan() != none] = NAN
