@@ -3,13 +3,15 @@
 x·exp(x) at −743 multiplies a subnormal number, of which few digits are left, by −743. With
 h = exp(x/2) the same product is (x·h)·h: only the last multiplication rounds to a subnormal
 number. In general an expression f that is proportional to eᵖ for small e = exp(u), p whole, is
-f with h in place of e, times hᵖ, as soon as e and h vanish beside 1.
+f with h in place of e, times hᵖ, as soon as e and h vanish beside 1. From p = 2 on e itself is
+no subnormal number where eᵖ is one; there it is scaled by a power of two, which does not round.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 
 import numpy as np
 
@@ -25,7 +27,7 @@ from gradsmith.formula.expression import (
     substitute,
     walk,
 )
-from gradsmith.formula.vocabulary import AND, MUL, NEG, OR, abs_, exp, where
+from gradsmith.formula.vocabulary import AND, MUL, NEG, NOT, abs_, exp, where
 from gradsmith.numerics.interpret import interpret
 from gradsmith.numerics.target import FLOAT64, Target
 
@@ -34,7 +36,7 @@ _SUBNORMAL = 2.0**-1000  # from here on down x² has nothing to add to x
 DEEP = {"float64": -600, "float32": -60}
 """Where u is less, e vanishes beside 1; above it, e is far from subnormal in that precision."""
 
-_E, _HALF = Symbol("_e"), Symbol("_h")
+_E = Symbol("_e")
 _MOST = 4  # exponentials of one expression
 _HIGHEST = 3  # power p
 _PLACES = np.geomspace(1e-3, 1e6, 500)
@@ -44,7 +46,7 @@ _OTHER = (1.5, -1.5)  # where further inputs stand while a power is read off
 def split_deep_exponentials(
     root: Expr, defaults: Mapping[str, float], target: Target = FLOAT64
 ) -> Expr:
-    """``root`` with exp(u) as exp(u/2)·exp(u/2) where u is less than :data:`DEEP`.
+    """``root`` with exp(u) in two factors where u is less than :data:`DEEP`.
 
     Args:
         root: the expression.
@@ -74,19 +76,33 @@ def _split(root: Expr, node: Call, defaults: Mapping[str, float], limit: int) ->
     if not known or known[-1] == 0 or (len(known) > 1 and side is None):
         return root
     if len(known) == 1:
-        deep = u < limit // known[0]
-        factors = [where(deep, _HALF, 1)] * known[0]
+        regions = [(u < limit // known[0], known[0])]
     else:
         lower, higher = known
         assert side is not None
         beyond = side > 0 if powers[1] == higher else side < 0
-        high = AND(u < limit // higher, beyond)
-        deep = OR(u < limit // lower, high) if lower else high
-        factors = [where(deep, _HALF, 1)] * lower
-        factors += [where(high, _HALF, 1)] * (higher - lower)
-    half = exp(where(deep, u / 2, u))
-    factors = [substitute(factor, {_HALF: half}) for factor in factors]
-    return _times(substitute(root, {node: half}), half, factors)
+        regions = [(AND(u < limit // higher, beyond), higher)]
+        if lower:
+            # On the other side alone, or a place would belong to both.
+            regions.append((AND(u < limit // lower, NOT(beyond)), lower))
+    halved = [deep for deep, power in regions if power == 1]
+    e = exp(where(halved[0], u / 2, u)) if halved else node
+    replaced = e
+    factors: list[Expr] = []
+    for deep, power in regions:
+        if power == 1:
+            factors.append(where(deep, e, 1))
+        else:
+            # eᵘ itself does not underflow here: a power of two costs no rounding.
+            scale = Number(Fraction(2) ** _spare_exponent(limit, power))
+            replaced = where(deep, replaced * scale, replaced)
+            factors += [where(deep, 1 / scale.value, 1)] * power
+    return _times(substitute(root, {node: replaced}), replaced, factors)
+
+
+def _spare_exponent(limit: int, power: int) -> int:
+    """How far e may be scaled up where u < limit/power, and still be nothing beside 1."""
+    return int(-(limit // power) / math.log(2)) - 120
 
 
 def _times(root: Expr, half: Expr, factors: Sequence[Expr]) -> Expr:
