@@ -42,5 +42,6 @@ def compensate_whole(root: Expr, *, products: bool = True) -> Expr:
         products: whether those of products and quotients are, or only those of sums.
     """
     high, low = pairs_of(root, functions=True, products=products)
-    # Where a part overflows, low is NaN; a correction larger than the value is none.
-    return root if low is ZERO else high + where(abs_(low) < abs_(high), low, 0)
+    # Where a part overflows, low is NaN; a correction larger than the value is none. To −0 not even
+    # zero may be added.
+    return root if low is ZERO else where(abs_(low) < abs_(high), high + low, high)
