@@ -109,7 +109,7 @@ def alike(swept: Accuracy, asked: Accuracy) -> None:
         (F.hardswish, None),
         (torch.square, "x*x"),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 @pytest.mark.filterwarnings("ignore::gradsmith.errors.AccuracyWarning")
 def test_polynomials_and_the_oracle_give_the_same_figures(
