@@ -134,8 +134,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "a deep exponential split into halves that are not",
         "numerics/underflow.py",
-        "half = exp(where(deep, u / 2, u))",
-        "half = exp(where(deep, u / 3, u))",
+        "e = exp(where(halved[0], u / 2, u))",
+        "e = exp(where(halved[0], u / 3, u))",
         ("numerics/test_underflow.py",),
     ),
     Mutation(

@@ -41,9 +41,8 @@ def test_float32_is_certified_on_all_of_its_inputs() -> None:
         assert dict(at_defaults.parameters) == dict(entry(page.entry).parameters)
         if page.dtype != "float64" and one_input:
             assert at_defaults.exhaustive
-        assert min(r.checked for r in at_defaults.results) >= (65_536 if one_input else 1_000_000)
-        if page.dtype == "float64":
-            assert min(r.checked for r in at_defaults.results) >= 1_000_000
+        sampled = page.dtype == "float64" or (page.dtype == "float32" and not one_input)
+        assert min(r.checked for r in at_defaults.results) >= (1_000_000 if sampled else 65_536)
         assert len(page.ours) == 1 + len(settings(entry(page.entry)))
 
 
@@ -68,7 +67,7 @@ def test_a_figure_that_got_worse_is_noticed() -> None:
     better = replace(certificate.results[0], max_ulp=0.4, bound=0.4)
     flattering = replace(certificate, results=(better, *certificate.results[1:]))
     (complaint,) = worse(replace(measured, ours=(flattering,)), processes=1)
-    assert "tanh, bfloat16: value: 0.5" in complaint
+    assert "tanh, bfloat16: value: 0.49" in complaint
     assert "was 0.4" in complaint
 
 

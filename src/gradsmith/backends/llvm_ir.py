@@ -75,9 +75,6 @@ def loop(program: Program, scalars: Collection[str] = (), *, native_half: bool =
         scalars: names of inputs that are one value for the whole loop.
         native_half: whether the processor converts half precision itself; if not, integer
             arithmetic does, since the functions that LLVM would call need not be there.
-
-    Raises:
-        ValueError: an integer is shifted by more places than it has.
     """
     writer = _Writer(native_half)
     kinds = [kind for _, kind in program.inputs]
@@ -168,8 +165,6 @@ class _Writer:
             return self.put(f"call {name} @{_INTRINSIC[op]}.f{first.bits}({taken})")
         if op in _SHIFT:
             places = instruction.constant
-            if not 0 <= places < first.bits:
-                raise ValueError(f"an integer of {first.bits} bits is shifted by {places} places")
             return self.put(f"{_SHIFT[op]} {name} {args[0]}, {places}")
         if op is Op.NEG:
             return self.put(f"fneg {name} {args[0]}")
