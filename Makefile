@@ -19,10 +19,10 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-demo: .venv/.stamp  ## From a formula to a report: writes demo.html
+demo: .venv/.native  ## From a formula to a report: writes demo.html
 	@$(BIN)/gradsmith report "x * tanh(log(1 + exp(x)))" --against torch.nn.functional.mish -o demo.html
 
-test: lint  ## All checks and all tests
+test: lint .venv/.native  ## All checks and all tests
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS)
 
 lint: .venv/.stamp  ## Style, formatting, types and layers
@@ -35,7 +35,7 @@ format: .venv/.stamp  ## Format the code and fix what can be fixed without thoug
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: .venv/.stamp  ## All benchmarks, one after the other
+bench: .venv/.native  ## All benchmarks, one after the other
 	@for script in benchmarks/[a-z]*.py; do \
 	    if [ ! -f "$$script" ]; then echo "There is no benchmark in benchmarks/."; exit 0; fi; \
 	    echo "== $$script"; $(BIN)/python "$$script" || exit 1; \
@@ -47,7 +47,7 @@ certify: .venv/.stamp  ## Certify the whole catalogue: certificates/ and docs/ac
 mutations: .venv/.stamp  ## Do the tests notice deliberate errors? (minutes)
 	$(ONE_THREAD) $(BIN)/python scripts/mutations.py
 
-coefficients: .venv/.stamp  ## Make the coefficients of the elementary functions anew, with Sollya
+coefficients: .venv/.stamp  ## Make the coefficients of the elementary functions anew (minutes; needs Sollya)
 	$(BIN)/python scripts/coefficients/generate.py
 
 clean:  ## Remove the demo's report, builds and caches
@@ -73,4 +73,10 @@ distclean: clean  ## Remove .venv as well
 	@echo "Installing gradsmith and its tools"
 	@$(PIP) install -c constraints.txt hatchling editables
 	@$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@
+
+# Optional: without a C++ compiler everything works, small tensors take longer.
+.venv/.native: .venv/.stamp src/gradsmith/operator/call.cpp
+	@echo "Compiling the optional native part (half a minute)"
+	@$(BIN)/gradsmith build || true
 	@touch $@

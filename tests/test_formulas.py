@@ -125,6 +125,7 @@ def test_gradcheck_and_gradgradcheck(text: str) -> None:
     assert gradgradcheck(ours, x, eps=1e-6, atol=1e-7, rtol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore::gradsmith.errors.AccuracyWarning")  # of float64
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @every_formula
 def test_half_precision_of_every_number(text: str, dtype: torch.dtype) -> None:

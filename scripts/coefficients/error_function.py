@@ -1,14 +1,11 @@
-"""Makes the coefficients of the error functions; see ``minimax.py``.
+"""Makes the coefficients of the error functions.
 
-python scripts/coefficients/error_function.py            # writes the module
-python scripts/coefficients/error_function.py --check    # compares with what is there
+``generate.py`` runs this; see ``minimax.py``.
 """
 
 from __future__ import annotations
 
-import sys
-
-from minimax import F32, F64, HEADER, minimax, number, polynomial, rounded, save, worst, written
+from minimax import F32, F64, minimax, number, polynomial, rounded, worst, written
 from mpmath import mp, mpf
 
 
@@ -113,22 +110,15 @@ def unfolded(coefficients: list[mpf], centre: mpf) -> list[mpf]:
     return total
 
 
-def module() -> str:
-    """The whole text of the module."""
+def entries() -> list[str]:
+    """The text of each fit and constant."""
     mp.dps = 50
-    return "".join(
-        [
-            HEADER.format(name="error_function"),
-            odd("ERF_F64", 11, mpf("0.75"), F64),
-            odd("ERF_F32", 5, mpf("0.75"), F32),
-            centred("ERF_SHORT", 26, mpf("12.25")),
-            flattened("ERFCX_F64", 24, mpf(259) / 64, mpf(57) / 64, F64),
-            flattened("ERFCX_F32", 11, mpf(163) / 64, mpf(29) / 32, F32),
-            divided("ERFC_SHORT", 6, mpf("11.875")),
-            divided("ERFCX_SHORT", 7, mpf("inf")),
-        ]
-    )
-
-
-if __name__ == "__main__":
-    sys.exit(save("error_function", module()))
+    return [
+        odd("ERF_F64", 11, mpf("0.75"), F64),
+        odd("ERF_F32", 5, mpf("0.75"), F32),
+        centred("ERF_SHORT", 26, mpf("12.25")),
+        flattened("ERFCX_F64", 24, mpf(259) / 64, mpf(57) / 64, F64),
+        flattened("ERFCX_F32", 11, mpf(163) / 64, mpf(29) / 32, F32),
+        divided("ERFC_SHORT", 6, mpf("11.875")),
+        divided("ERFCX_SHORT", 7, mpf("inf")),
+    ]

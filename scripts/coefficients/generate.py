@@ -1,7 +1,8 @@
-"""Makes the coefficients of the elementary functions with Sollya (https://www.sollya.org).
+"""Makes the coefficients of the elementary functions.
 
 Each ``*.sollya`` file here but ``fit.sollya`` becomes a module of the same name in
-``gradsmith/numerics/elementary/coefficients``::
+``gradsmith/numerics/elementary/coefficients``, made with Sollya (https://www.sollya.org), and so
+does each script in Python that fits with ``minimax.py`` instead::
 
     python scripts/coefficients/generate.py                  # all of them
     python scripts/coefficients/generate.py exponential      # some of them
@@ -14,46 +15,13 @@ import argparse
 import shutil
 import subprocess
 import sys
-from math import log2
-from pathlib import Path
+from importlib import import_module
 
-SCRIPTS = Path(__file__).resolve().parent
-MODULES = SCRIPTS.parents[1] / "src/gradsmith/numerics/elementary/coefficients"
+from text import MODULES, SCRIPTS, fit, module, number, parts
 
-HEADER = '''"""Coefficients of ``{name}.py``: minimax fits, made by Sollya.
-
-Made by ``python scripts/coefficients/generate.py {name}``: change the script that it
-runs, ``{name}.sollya``, and not this file.
-"""
-
-from __future__ import annotations
-
-{imports}'''
-
-FIT = """
-# {comment}
-# Made by Sollya's fpminimax; relative error below 2^{bits:.2f}, proven by its supnorm.
-{name} = Fit(
-    coefficients=(
-{coefficients}
-    ),
-    low=float.fromhex("{low}"),
-    high=float.fromhex("{high}"),
-    error=float.fromhex("{error}"),
-)
-"""
-
-PARTS = """
-# {comment}
-{name} = (
-{coefficients}
-)
-"""
-
-NUMBER = """
-# {comment}
-{name} = float.fromhex("{value}")
-"""
+# The scripts in Python, which fit with mpmath, and how their modules say what made them.
+BY_MINIMAX = ("circular", "error_function")
+CLAIM = "Made by Sollya's fpminimax; relative error below {}, proven by its supnorm."
 
 KEYS = frozenset({"FIT", "PARTS", "COMMENT", "INTERVAL", "ERROR", "COEFFICIENT"})
 Entry = dict[str, list[str]]
@@ -61,7 +29,8 @@ Entry = dict[str, list[str]]
 
 def families() -> list[str]:
     """The names of all scripts that make a module."""
-    return sorted(path.stem for path in SCRIPTS.glob("*.sollya") if path.stem != "fit")
+    by_sollya = (path.stem for path in SCRIPTS.glob("*.sollya") if path.stem != "fit")
+    return sorted([*by_sollya, *BY_MINIMAX])
 
 
 def generate(family: str) -> str:
@@ -70,14 +39,14 @@ def generate(family: str) -> str:
     Raises:
         RuntimeError: Sollya failed or warned.
     """
+    if family in BY_MINIMAX:
+        return module(f"{family}.py", import_module(family).entries())
     command = ["sollya", "--warnonstderr", f"{family}.sollya"]
     done = subprocess.run(command, cwd=SCRIPTS, capture_output=True, text=True, check=False)
     if done.returncode or done.stderr.strip():
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip() or done.returncode}")
-    entries = _entries(done.stdout)
-    fits = any("FIT" in entry for entry in entries)
-    imports = "from gradsmith.numerics.elementary.polynomial import Fit\n" if fits else ""
-    return HEADER.format(name=family, imports=imports) + "".join(map(_written, entries))
+    written = map(_written, _entries(done.stdout))
+    return module(f"{family}.sollya", written, by=", made by Sollya")
 
 
 def _entries(printed: str) -> list[Entry]:
@@ -94,44 +63,30 @@ def _entries(printed: str) -> list[Entry]:
 
 
 def _written(entry: Entry) -> str:
-    (comment,) = entry["COMMENT"]
+    (comment,), values = entry["COMMENT"], entry["COEFFICIENT"]
     if "PARTS" in entry:
         (name,) = entry["PARTS"]
-        if len(entry["COEFFICIENT"]) == 1:
-            return NUMBER.format(comment=comment, name=name, value=entry["COEFFICIENT"][0])
-        coefficients = _coefficients(entry, indent=4)
-        return PARTS.format(comment=comment, name=name, coefficients=coefficients)
+        if len(values) == 1:
+            return number(name, comment, f'float.fromhex("{values[0]}")')
+        return parts(name, comment, values)
     low, high = entry["INTERVAL"][0].split()
-    (error,) = entry["ERROR"]
-    return FIT.format(
-        name=entry["FIT"][0],
-        comment=comment,
-        bits=log2(float.fromhex(error)),
-        coefficients=_coefficients(entry, indent=8),
-        low=low,
-        high=high,
-        error=error,
-    )
-
-
-def _coefficients(entry: Entry, indent: int) -> str:
-    margin = " " * indent
-    return "\n".join(f'{margin}float.fromhex("{value}"),' for value in entry["COEFFICIENT"])
+    return fit(entry["FIT"][0], comment, CLAIM, values, low, high, entry["ERROR"][0])
 
 
 def main() -> int:
-    """Writes the modules, or with ``--check`` says which of them are not what Sollya makes."""
+    """Writes the modules, or with ``--check`` says which are not what their scripts make."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("family", nargs="*", help="names of scripts; all if left out")
     parser.add_argument("--check", action="store_true", help="write nothing, compare")
     arguments = parser.parse_args()
-    if shutil.which("sollya") is None:
+    chosen = arguments.family or families()
+    if set(chosen).difference(BY_MINIMAX) and shutil.which("sollya") is None:
         parser.error("sollya is not installed; Debian and Ubuntu have it as a package")
     unknown = set(arguments.family) - set(families())
     if unknown:
         parser.error(f"no script {sorted(unknown)}; there are {families()}")
     stale = []
-    for family in arguments.family or families():
+    for family in chosen:
         text, path = generate(family), MODULES / f"{family}.py"
         if path.exists() and path.read_text() == text:
             continue
@@ -139,7 +94,7 @@ def main() -> int:
         if not arguments.check:
             path.write_text(text)
     for family in stale:
-        print(f"{family}: {'not what Sollya makes' if arguments.check else 'written'}")
+        print(f"{family}: {'not what its script makes' if arguments.check else 'written'}")
     return int(arguments.check and bool(stale))
 
 

@@ -11,44 +11,15 @@ coefficients, the largest on a fine grid.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from flint import fmpz_mat
 from mpmath import mp, mpf
+from text import fit as fit_text
+from text import number as number_text
 
-MODULES = Path(__file__).resolve().parents[2] / "src/gradsmith/numerics/elementary/coefficients"
-
-HEADER = '''"""Coefficients of ``{name}.py``: minimax fits.
-
-Made by ``python scripts/coefficients/{name}.py``: change that script, and not this file.
-"""
-
-from __future__ import annotations
-
-from gradsmith.numerics.elementary.polynomial import Fit
-'''
-
-FIT = """
-# {comment}
-# Largest relative error found: 2^{bits:.2f}.
-{name} = Fit(
-    coefficients=(
-{coefficients}
-    ),
-    low=float.fromhex("{low}"),
-    high=float.fromhex("{high}"),
-    error=float.fromhex("{error}"),
-)
-"""
-
-NUMBER = """
-# {comment}
-{name} = {value}
-"""
-
+CLAIM = "Largest relative error found: {}."
 F64, F32 = 53, 24  # digits of the formats
 GRID = 1200  # places at which the exchange looks for the largest errors
 FINE = 3001  # places at which the rounded coefficients are judged
@@ -210,21 +181,13 @@ def written(
     name: str, comment: str, coefficients: list[mpf], low: mpf, high: mpf, error: float
 ) -> str:
     """The text of a fit that is known."""
-    lines = (f'        float.fromhex("{hexadecimal(c)}"),' for c in coefficients)
-    return FIT.format(
-        name=name,
-        comment=comment,
-        bits=float(mp.log(error, 2)),
-        coefficients="\n".join(lines),
-        low=hexadecimal(low),
-        high=hexadecimal(high),
-        error=hexadecimal(error),
-    )
+    ends = hexadecimal(low), hexadecimal(high), hexadecimal(error)
+    return fit_text(name, comment, CLAIM, map(hexadecimal, coefficients), *ends)
 
 
 def number(name: str, comment: str, value: mpf) -> str:
     """The text of a constant."""
-    return NUMBER.format(name=name, comment=comment, value=repr(float(value)))
+    return number_text(name, comment, repr(float(value)))
 
 
 def polynomial(
@@ -263,17 +226,3 @@ def polynomial(
         return mp.polyval(given[::-1], t) + t**lowest * mp.polyval(kept[::-1], t)
 
     return written(name, comment, kept, *interval, worst(f, whole, *interval))
-
-
-def save(name: str, text: str) -> int:
-    """Writes a module, or with ``--check`` on the command line says whether it is as here."""
-    parser = argparse.ArgumentParser(description=f"Makes the coefficients of {name}.py.")
-    parser.add_argument("--check", action="store_true", help="write nothing, compare")
-    arguments = parser.parse_args()
-    path = MODULES / f"{name}.py"
-    stale = not path.exists() or path.read_text() != text
-    if stale and not arguments.check:
-        path.write_text(text)
-    if stale:
-        print(f"{name}: {'not what the script makes' if arguments.check else 'written'}")
-    return int(arguments.check and stale)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from gradsmith import nn as nn
     from gradsmith.activation import Activation as Activation
     from gradsmith.activation import activation as activation
+    from gradsmith.bench.bench import bench as bench
+    from gradsmith.bench.benchmark import Benchmark as Benchmark
     from gradsmith.calculus.derivation import Derivation as Derivation
     from gradsmith.catalogue.functional import NamedActivation
     from gradsmith.formula.formula import Formula as Formula
@@ -41,10 +43,12 @@ __version__: Final = VERSION
 # Name: module and attribute, or a module itself. Type checkers read the imports above instead.
 _PUBLIC: Final[dict[str, str]] = {
     "Activation": "gradsmith.activation:Activation",
+    "Benchmark": "gradsmith.bench.benchmark:Benchmark",
     "Certificate": "gradsmith.truth.certificate:Certificate",
     "Derivation": "gradsmith.calculus.derivation:Derivation",
     "Formula": "gradsmith.formula.formula:Formula",
     "activation": "gradsmith.activation:activation",
+    "bench": "gradsmith.bench.bench:bench",
     "certify": "gradsmith.truth.certify:certify",
     "compare": "gradsmith.truth.compare:compare",
     "derive": "gradsmith.show.verbs:derive",

@@ -25,7 +25,7 @@ from gradsmith.numerics.target import FLOAT32
 from gradsmith.operator.contract import told
 from gradsmith.operator.module import ActivationModule
 from gradsmith.operator.pointwise import Pointwise
-from gradsmith.operator.saving import SavePlan
+from gradsmith.operator.saving import AUTO, CHOICES, SavePlan
 
 _CONTRACT = 1.0  # ULP of float32
 _SHOWN = 100  # characters of a formula in a repr
@@ -44,12 +44,14 @@ class Activation:
         name: what it is called; left out, the formula's own name.
         doc: a description for the reader.
         max_ulp: the error in units in the last place that a float32 result may have, 1 or more.
+        save: "auto", or "output" to keep the output for backward whatever that costs in accuracy.
 
     Attributes:
         formula: what it computes.
         name: what it is called, or None.
         doc: a description for the reader.
         max_ulp: the error that a float32 result may have.
+        save: "auto" or "output".
         operation: what computes it; its ``gradient`` is the backward pass.
     """
 
@@ -61,6 +63,8 @@ class Activation:
     __signature__: Signature
 
     max_ulp: float
+    save: str
+    _defaults: tuple[float, ...]
     _derived: tuple[Activation, str, int] | None
 
     def __init__(
@@ -69,6 +73,7 @@ class Activation:
         name: str | None = None,
         doc: str = "",
         max_ulp: float = _CONTRACT,
+        save: str = AUTO,
         *,
         _derived: tuple[Activation, str, int] | None = None,
     ) -> None:
@@ -78,6 +83,8 @@ class Activation:
             raise FormulaError("'out' is an argument of every call; choose another name")
         if not (isinstance(max_ulp, (int, float)) and max_ulp >= _CONTRACT):
             raise ValueError(f"max_ulp is a number of at least {_CONTRACT:g}, got {max_ulp!r}")
+        if save not in CHOICES:
+            raise ValueError(f"save is one of {', '.join(map(repr, CHOICES))}; got {save!r}")
         name = name or formula.name
         label = name or "activation"
         self.__dict__.update(
@@ -85,6 +92,7 @@ class Activation:
             name=name,
             doc=doc,
             max_ulp=float(max_ulp),
+            save=save,
             operation=Pointwise(
                 formula.expression,
                 formula.arguments,
@@ -92,7 +100,9 @@ class Activation:
                 formula.parameters,
                 _origin(_derived),
                 float(max_ulp),
+                save,
             ),
+            _defaults=tuple(formula.parameters.values()),
             _derived=_derived,
             __name__=label,
             __qualname__=label,
@@ -141,6 +151,10 @@ class Activation:
             TypeError: an argument is missing, unknown or of a kind that is not accepted.
             ValueError: shapes do not broadcast, or tensors are on different devices.
         """
+        if not parameters and out is None and not torch.compiler.is_dynamo_compiling():
+            result = self.operation.quick(inputs + self._defaults)
+            if result is not None:
+                return result
         operands: Sequence[Any] = inputs
         if parameters or len(inputs) != len(self.operation.operands):
             operands = self._bound(inputs, parameters)
@@ -230,15 +244,19 @@ class Activation:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Activation):
             return NotImplemented
-        return (self.formula, self.max_ulp) == (other.formula, other.max_ulp)
+        return self._meaning == other._meaning
 
     def __hash__(self) -> int:
-        return hash((self.formula, self.max_ulp))
+        return hash(self._meaning)
+
+    @property
+    def _meaning(self) -> tuple[Formula, float, str]:
+        return self.formula, self.max_ulp, self.save
 
     def __reduce__(self) -> tuple[Callable[..., Activation], tuple[Any, ...]]:
         if self._derived is not None:
             return Activation.derivative, self._derived
-        return type(self), (self.formula, self.name, self.doc, self.max_ulp)
+        return type(self), (self.formula, self.name, self.doc, self.max_ulp, self.save)
 
     def __copy__(self) -> Activation:
         return self
@@ -279,6 +297,7 @@ def activation(
     inputs: Sequence[str] | None = None,
     name: str | None = None,
     max_ulp: float | None = None,
+    save: str | None = None,
     **parameters: float,
 ) -> Activation: ...
 
@@ -290,6 +309,7 @@ def activation(
     inputs: Sequence[str] | None = None,
     name: str | None = None,
     max_ulp: float | None = None,
+    save: str | None = None,
     **parameters: float,
 ) -> Callable[[Callable[..., Any]], Activation]: ...
 
@@ -300,6 +320,7 @@ def activation(
     inputs: Sequence[str] | None = None,
     name: str | None = None,
     max_ulp: float | None = None,
+    save: str | None = None,
     **parameters: float,
 ) -> Activation | Callable[[Callable[..., Any]], Activation]:
     """An activation from a formula; also a decorator of a function that computes one.
@@ -312,12 +333,16 @@ def activation(
         name: what to call it.
         max_ulp: the error in units in the last place that a float32 result may have: 1, or more
             where that is enough and speed is worth it. Left out: 1, or that of the activation.
+        save: what is kept for backward. "auto", where left out: what the numerical contract
+            needs, at least cost. "output": the output, as PyTorch's sigmoid and tanh do, which
+            costs no memory where the next layer keeps it, and accuracy where the function
+            saturates; ``save_plan()`` says how much.
         parameters: default of each parameter.
 
     Raises:
         FormulaError: the formula cannot be read, or has no such parameter.
         TypeError: the formula is of another type.
-        ValueError: ``max_ulp`` is less than 1.
+        ValueError: ``max_ulp`` is less than 1, or there is no such ``save``.
 
     Warns:
         AccuracyWarning: no expression was found whose float32 result keeps the numerical
@@ -325,28 +350,32 @@ def activation(
     """
     if formula is None:
         return lambda function: activation(
-            function, inputs=inputs, name=name, max_ulp=max_ulp, **parameters
+            function, inputs=inputs, name=name, max_ulp=max_ulp, save=save, **parameters
         )
     allowed = _CONTRACT if max_ulp is None else max_ulp
+    chosen = AUTO if save is None else save
     if isinstance(formula, str):
         bare = formula.strip()
         if bare in LIBRARY:
             changed = _changed(LIBRARY[bare](), inputs, name, parameters)
-            return Activation(changed, max_ulp=allowed)
-        return _checked(Activation(_from_text(formula, inputs, name, parameters), max_ulp=allowed))
+            return _saving(Activation(changed, max_ulp=allowed, save=chosen))
+        made = _from_text(formula, inputs, name, parameters)
+        return _checked(Activation(made, max_ulp=allowed, save=chosen))
     if isinstance(formula, Activation):
         changed = _changed(formula.formula, inputs, name, parameters)
         allowed = formula.max_ulp if max_ulp is None else max_ulp
-        if changed is formula.formula and allowed == formula.max_ulp:
+        chosen = formula.save if save is None else save
+        if changed is formula.formula and (allowed, chosen) == (formula.max_ulp, formula.save):
             return formula
-        return Activation(changed, doc=formula.doc, max_ulp=allowed)
+        return _saving(Activation(changed, None, formula.doc, allowed, chosen))
     if isinstance(formula, Formula):
-        return Activation(_changed(formula, inputs, name, parameters), max_ulp=allowed)
+        changed = _changed(formula, inputs, name, parameters)
+        return _saving(Activation(changed, max_ulp=allowed, save=chosen))
     if callable(formula):
         from gradsmith.formula.trace import trace
 
         traced = trace(formula, parameters=parameters or None, inputs=inputs, name=name)
-        return _checked(Activation(traced, doc=getdoc(formula) or "", max_ulp=allowed))
+        return _checked(Activation(traced, None, getdoc(formula) or "", allowed, chosen))
     raise TypeError(
         "an activation is made of a text, a catalogue name, a Formula, an Activation or a "
         f"function; got {type(formula).__name__}"
@@ -382,6 +411,13 @@ def _checked(made: Activation) -> Activation:
     """Say now where the float32 value or first derivative will miss the contract of 1 ULP."""
     for what, operation in _value_and_derivatives(made):
         told(f"the {what} of {made.formula}", operation.stable_for(FLOAT32), made.max_ulp)
+    return _saving(made)
+
+
+def _saving(made: Activation) -> Activation:
+    """Say now if the derivative cannot be had from the output, where that is asked for."""
+    if made.save != AUTO:
+        _ = made.operation.output_form
     return made
 
 

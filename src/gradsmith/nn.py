@@ -24,6 +24,7 @@ from gradsmith.catalogue import CATALOGUE, ENTRIES, named
 from gradsmith.catalogue.documentation import document_module
 from gradsmith.catalogue.record import Entry
 from gradsmith.catalogue.signatures import (
+    INPLACE,
     LEARNABLE,
     OUT,
     Arguments,
@@ -121,6 +122,16 @@ class CatalogueModule(ActivationModule):
 
     def forward(self, *inputs: Tensor, **named_inputs: Tensor) -> Tensor:
         """The activation of its input, a tensor of any shape."""
+        held = self.__dict__
+        if self.entry.convention is None and not named_inputs and not held.get(INPLACE):
+            # What is a tensor is no attribute of the module's own.
+            numbers = tuple([held.get(name) for name in self.entry.parameters])
+            if numbers != held.get("_checked"):
+                self.entry.check(dict(zip(self.entry.parameters, numbers, strict=True)))
+                held["_checked"] = numbers
+            result = self.activation.with_numbers(inputs, numbers)
+            if result is not None:
+                return result
         names = self.activation.arguments.names[len(input_names(self.entry)) :]
         if self.entry.convention is not None:  # it aligns by itself what needs it
             options = {name: getattr(self, name) for name in names}

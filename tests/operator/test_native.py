@@ -125,3 +125,52 @@ def test_a_formula_without_instructions_runs_on_torchs_operations(
     odd = gs.activation("x*sigmoid(x) + x/1234567")
     x = torch.tensor([1.0, -2.0])
     assert odd(x).tolist() == pytest.approx([0.731059, -0.238407], rel=1e-5)
+
+
+def test_gradients_of_several_operands_come_from_one_pass_with_the_same_bits() -> None:
+    gated = gs.activation("a*sigmoid(b)*c", inputs=["a", "b", "c"])
+    a, b, c, g = torch.randn(4, 501, generator=torch.Generator().manual_seed(5))
+    operands = [t.requires_grad_() for t in (a, b, c)]
+    together = torch.autograd.grad(gated(*operands), operands, g)
+    (plan,) = gated.operation.backwards.values()
+    assert plan.together
+    assert None not in plan.together.values()
+    for position, found in enumerate(together):
+        one = [t.detach() for t in (a, b, c)]
+        one[position].requires_grad_()
+        (alone,) = torch.autograd.grad(gated(*one), one[position], g)
+        assert torch.equal(found, alone)
+
+
+def test_the_halves_of_a_tensor_have_the_gradients_of_whole_ones() -> None:
+    gated = gs.activation("a*sigmoid(b)", inputs=["a", "b"])
+    x = torch.randn(7, 300, generator=torch.Generator().manual_seed(6)).requires_grad_()
+    g = torch.randn(7, 150, generator=torch.Generator().manual_seed(7))
+    (found,) = torch.autograd.grad(gated(*x.split_with_sizes([150, 150], 1)), x, g)
+    halves = [half.contiguous().requires_grad_() for half in x.detach().chunk(2, 1)]
+    assert torch.equal(found, torch.cat(torch.autograd.grad(gated(*halves), halves, g), 1))
+
+
+def test_gradients_of_broadcast_operands_and_numbers_are_reduced() -> None:
+    scaled = gs.activation("k*x*log(1 + exp(w))", inputs=["x", "w"], k=1.0)
+    x = torch.randn(4, 6, dtype=torch.float64, requires_grad=True)
+    w = torch.rand(6, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x, w: scaled(x, w, k=1.5), (x, w))
+    assert torch.autograd.gradgradcheck(lambda x, w: scaled(x, w, k=1.5), (x, w))
+
+
+def test_out_is_written_by_the_kernel_itself_in_place_too() -> None:
+    silu = gs.activation(FORMULAS[0])
+    x = points(torch.float32)
+    expected = silu(x)
+    out = torch.empty_like(x)
+    assert silu(x, out=out) is out
+    torch.testing.assert_close(out, expected, rtol=0, atol=0, equal_nan=True)
+    itself = x.clone()
+    silu(itself, out=itself)
+    torch.testing.assert_close(itself, expected, rtol=0, atol=0, equal_nan=True)
+    both = torch.randn(11, generator=torch.Generator().manual_seed(2))
+    wanted = silu(both[:-1].clone())
+    assert not native.may_write_to(both[1:], silu.operation, (both[:-1],), torch.float32)
+    silu(both[:-1], out=both[1:])  # overlaps: computed in full before it is written
+    assert torch.equal(both[1:], wanted)

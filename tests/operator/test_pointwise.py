@@ -13,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from gradsmith.backends import dispatch
 from gradsmith.formula.expression import Number, Symbol
 from gradsmith.operator.autograd import PointwiseFunction
 from gradsmith.operator.pointwise import Pointwise
+from gradsmith.operator.recorded import RecordedFunction
 from tests.operator.formulas import CUBE, GATE, SCALED_TANH, SWISH, operation
 
 HALF_DTYPES = [torch.float16, torch.bfloat16]
@@ -385,13 +387,14 @@ def test_no_autograd_function_without_need(monkeypatch: pytest.MonkeyPatch) -> N
         raise AssertionError("an autograd.Function was used")
 
     monkeypatch.setattr(PointwiseFunction, "apply", refused)
+    monkeypatch.setattr(RecordedFunction, "forward", refused)
     points = torch.randn(3, requires_grad=True)
     SWISH.operation()(points.detach())
     with torch.no_grad():
         SWISH.operation()(points)
     with torch.inference_mode():
         SWISH.operation()(points)
-    with pytest.raises(AssertionError, match="was used"):
+    with pytest.raises(AssertionError, match="was used"), dispatch.consulted():
         SWISH.operation()(points)
 
 

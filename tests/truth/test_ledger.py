@@ -94,4 +94,14 @@ def test_the_rendered_page_shows_what_misses_the_contract() -> None:
     text = rendered([replace(measured, ours=(replace(certificate, results=(bad,)),))])
     assert "| `tanh` | 7.250 |" in text
     assert "value: 7.25 ULP, 0.51 allowed" in text
-    assert "Nothing." in rendered([measured])
+    assert "listed at the end" in text
+    assert "keep the contract" in rendered([measured])
+    assert "What misses" not in rendered([measured])
+
+
+def test_the_rendered_page_says_how_many_are_wrong_and_of_how_many() -> None:
+    measured = certified(entry("tanh"), torch.bfloat16, processes=1, progress=False)
+    assert measured.theirs is not None
+    wrong = sum(result.mistakes for result in measured.theirs.results)
+    share = 100 * wrong / (3 * 65536)
+    assert f"| {wrong:,} ({share:.3g} %) |" in rendered([measured])

@@ -163,17 +163,69 @@ def test_infinite_inputs_give_the_limit() -> None:
         assert found.decided.all()
 
 
-def test_no_limit_is_not_decided() -> None:
-    found = values("sin(x)", 0, math.inf)
-    assert np.isnan(found.high[0])
-    assert not found.decided[0]
+@pytest.mark.parametrize("text", ["sin(x)", "tan(x)", "x*cos(x)", "exp(sin(x))", "1 + sin(2*x)"])
+def test_what_oscillates_has_no_limit(text: str) -> None:
+    found = values(text, 0, math.inf, -math.inf)
+    assert np.isnan(found.high).all()
+    assert found.decided.all()
+
+
+@pytest.mark.parametrize("text", ["sin(x)/x", "exp(-x)*cos(x)", "sin(x)/log(x)"])
+def test_what_oscillates_less_and_less_is_not_taken_for_it(text: str) -> None:
+    found = values(text, 0, math.inf)
+    assert found.high[0] == 0 or not found.decided[0]
 
 
 def test_what_has_no_value_is_nan_and_decided() -> None:
-    for text, x in [("log(x)", -1.0), ("1/x", 0.0), ("sqrt(x)", -4.0), ("x**0.5", -1.0)]:
+    for text, x in [("log(x)", -1.0), ("1/(x - 1)", 1.0), ("sqrt(x)", -4.0), ("x**0.5", -1.0)]:
         found = values(text, 0, x, math.nan)
         assert np.isnan(found.high).all()
         assert found.decided.all()
+
+
+@pytest.mark.parametrize(
+    ("text", "order", "x", "exact"),
+    [
+        ("1/x", 0, (0.0, -0.0), (math.inf, -math.inf)),
+        ("1/x", 1, (0.0, -0.0), (-math.inf, -math.inf)),
+        ("1/(x - 1)**2", 0, (1.0,), (math.inf,)),
+        ("sqrt(x)", 1, (0.0, -0.0), (math.inf, math.inf)),
+        ("sqrt(x - 2)", 2, (2.0,), (-math.inf,)),
+        ("log(x)", 1, (0.0,), (math.inf,)),
+        ("sin(x)/x", 0, (0.0, -0.0), (1.0, 1.0)),
+        ("sin(x)/x", 2, (0.0,), (-1 / 3,)),
+        ("1/(x - 1)", 1, (1.0,), (-math.inf,)),
+    ],
+)
+def test_where_there_is_no_value_the_sides_say_the_limit(
+    text: str, order: int, x: tuple[float, ...], exact: tuple[float, ...]
+) -> None:
+    found = values(text, order, *x)
+    assert found.decided.all()
+    assert found.high.tolist() == pytest.approx(list(exact), rel=1e-15)
+
+
+def test_a_negative_number_has_powers_with_whole_exponents() -> None:
+    found = values("x**x", 0, -3.0, -5001.0, -6.5)
+    assert found.high[0] == -1 / 27
+    assert found.high[1] == 0
+    assert np.signbit(found.high[1])
+    assert np.isnan(found.high[2])
+    assert found.decided.all()
+    # Beside them it has none, and so no derivative.
+    slopes = values("x**x", 1, -3.0, -5001.0)
+    assert np.isnan(slopes.high).all()
+    assert slopes.decided.all()
+
+
+def test_among_subnormal_numbers_nothing_of_the_value_is_lost() -> None:
+    for x in (-708.5, -720.0, -740.0, -744.9, -745.2):
+        found = values("exp(x)", 0, x)
+        with mpmath.workprec(400):
+            in_smallest = mpmath.mpf(2) ** 1074
+            parts = (mpmath.mpf(float(part[0])) for part in (found.high, found.low))
+            exact = mpmath.exp(x) * in_smallest
+            assert abs(sum(parts) * in_smallest + float(found.rest[0]) - exact) < 2.0**-50
 
 
 def test_signed_zeros_follow_the_limit() -> None:

@@ -189,3 +189,12 @@ def test_correct_rounding_is_never_off_by_more_than_half(dtype: torch.dtype) -> 
         assert not found.kind.any()
     beside = ulp.judge(whole[1:].to(dtype), whole[:-1], torch.zeros_like(whole[1:]))
     assert beside.error.min().item() >= 0.5  # below a power of two a step down is half a unit
+
+
+def test_what_float64_cannot_hold_counts_in_units_of_its_smallest_number() -> None:
+    smallest = 2.0**-1074
+    computed = torch.tensor([3.0, 3.0, 2.0**54], dtype=torch.float64) * smallest
+    high = torch.tensor([2.0, 2.0, 2.0**54], dtype=torch.float64) * smallest
+    low = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64) * smallest
+    rest = torch.tensor([-0.25, 0.5, 0.5], dtype=torch.float64)
+    assert ulp.judge(computed, high, low, rest=rest).error.tolist() == [0.25, 0.5, 0.125]

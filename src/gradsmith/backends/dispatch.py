@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from ctypes import c_int64
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from threading import Lock
 
 import torch
 
@@ -42,16 +44,24 @@ NATIVE_TYPES: dict[torch.dtype, Type] = {
 BACKENDS = ("llvm", "aten")
 """What computes on the CPU: native code, or torch's own operations, which run everywhere."""
 
-_CHOSEN: ContextVar[str] = ContextVar("backend", default=BACKENDS[0])
+CHOSEN: ContextVar[str] = ContextVar("backend", default=BACKENDS[0])
+"""Which of them, in this context; :func:`using` sets it."""
+
+OTHERWISE = c_int64(0)
+"""How many contexts may have chosen; while there are none, nobody needs to ask for
+:data:`CHOSEN`, and native code need not ask Python."""
+
+_counting = Lock()
 
 ACCEPTED = "float32, float64, float16, bfloat16, integers and bool"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Precision:
     """Everything is computed in ``compute`` and rounded once, at the end, to ``storage``.
 
-    ``target`` says the same to the numerics, and what error the computation may add.
+    ``target`` says the same to the numerics, and what error the computation may add. There is one
+    object for each: they are compared, and looked up with each call, by identity.
     """
 
     storage: torch.dtype
@@ -65,12 +75,20 @@ class Precision:
         target = self.target.wider
         if target is None or not self.may_widen:
             return None
-        return _widened(self.storage, target)
+        return _precision(self.storage, getattr(torch, target.compute), target, True)
+
+    def stored_as(self, storage: torch.dtype) -> Precision:
+        """The same computation with results of another dtype."""
+        if storage is self.storage:
+            return self
+        return _precision(storage, self.compute, self.target, self.may_widen)
 
 
-@lru_cache(maxsize=16)
-def _widened(storage: torch.dtype, target: Target) -> Precision:
-    return Precision(storage, getattr(torch, target.compute), target)
+@cache
+def _precision(
+    storage: torch.dtype, compute: torch.dtype, target: Target, may_widen: bool
+) -> Precision:
+    return Precision(storage, compute, target, may_widen)
 
 
 def kernel(
@@ -89,16 +107,29 @@ def using(backend: str) -> Iterator[None]:
     """
     if backend not in BACKENDS:
         raise ValueError(f"no backend is called {backend!r}; there are {', '.join(BACKENDS)}")
-    token = _CHOSEN.set(backend)
+    with consulted():
+        token = CHOSEN.set(backend)
+        try:
+            yield
+        finally:
+            CHOSEN.reset(token)
+
+
+@contextmanager
+def consulted() -> Iterator[None]:
+    """Within this context, every call in every thread asks for :data:`CHOSEN`."""
+    with _counting:
+        OTHERWISE.value += 1
     try:
         yield
     finally:
-        _CHOSEN.reset(token)
+        with _counting:
+            OTHERWISE.value -= 1
 
 
 def native_reason() -> str | None:
     """Why there is no native code in this context; None where there is."""
-    if _CHOSEN.get() != "llvm":
+    if CHOSEN.get() != "llvm":
         return "torch's own operations were chosen"
     return llvm.unavailable()
 
@@ -109,23 +140,23 @@ def backend() -> str:
 
 
 def native_kernel(
-    expression: Expr,
+    expressions: Sequence[Expr],
     inputs: Mapping[str, torch.dtype | None],
     scalars: Collection[str],
     scheme: Scheme,
     storage: torch.dtype,
 ) -> llvm.NativeKernel:
-    """Native code for ``expression``.
+    """Native code for ``expressions``, one result each.
 
     Args:
-        expression: over ``inputs``.
+        expressions: over ``inputs``.
         inputs: the dtype of each tensor; None for what comes as a Python number.
         scalars: those of them that are one value for all elements.
         scheme: how to compute.
-        storage: the dtype of the result.
+        storage: the dtype of the results.
     """
     kinds = {n: F64 if dtype is None else NATIVE_TYPES[dtype] for n, dtype in inputs.items()}
-    program = lower((expression,), kinds, scheme, NATIVE_TYPES[storage])
+    program = lower(expressions, kinds, scheme, NATIVE_TYPES[storage])
     return llvm.compile_program(program, scalars)
 
 
@@ -142,7 +173,7 @@ def precision(storage: torch.dtype, device_type: str) -> Precision:
     if target is FLOAT32 and device_type in _WITHOUT_FLOAT64:
         target = FLOAT32_ALONE
     may_widen = device_type not in _WITHOUT_FLOAT64
-    return Precision(storage, getattr(torch, target.compute), target, may_widen)
+    return _precision(storage, getattr(torch, target.compute), target, may_widen)
 
 
 def result_dtype(tensors: Iterable[torch.Tensor]) -> torch.dtype:

@@ -1,9 +1,9 @@
-"""Program → native kernel: one fused loop over contiguous CPU tensors.
+"""Program → native kernel: one fused loop over CPU tensors, on one thread or several.
 
 A kernel gives the bits of :func:`gradsmith.numerics.interpreter.run` for every element, wherever
 it stands in the tensor; only the sign and the payload of a NaN that arithmetic made are free. It
-is compiled once per process, in about 15 ms, and runs without Python's global lock. Machine code
-is never unloaded; it and what LLVM leaves behind are about 0.15 MB for each Program.
+is compiled in about 15 ms, unless the cache on disk has it, and runs without Python's global lock.
+Machine code is never unloaded; it and what LLVM leaves behind are about 0.15 MB for each Program.
 
 Like all arithmetic of its thread, a kernel obeys ``torch.set_flush_denormal``: after that,
 subnormal numbers are zero here too, and the bits are not the interpreter's any more.
@@ -18,8 +18,10 @@ from typing import TypeGuard
 import torch
 from torch import Tensor
 
-from gradsmith.backends.llvm_ir import loop
-from gradsmith.backends.native import Machine, assemble, host, load, unavailable
+from gradsmith.backends import threads
+from gradsmith.backends.llvm_ir import ENTRY, SIZES, loop
+from gradsmith.backends.llvm_worker import WORKER, task, worker
+from gradsmith.backends.native import Machine, host, load, machine_code, unavailable
 from gradsmith.numerics.program import Program, Type
 
 __all__ = ["NativeKernel", "compile_program", "unavailable"]
@@ -105,10 +107,11 @@ class NativeKernel:
         program: what it computes.
         scalars: names of the inputs that are one value for all elements.
         raw: the C function ``(n, input addresses..., output addresses...)``, which checks
-            nothing: ``n`` consecutive elements stand at each address, of a scalar one.
+            nothing: ``n`` consecutive elements stand at each address, of a scalar one. It runs
+            on the calling thread.
     """
 
-    __slots__ = ("_slots", "program", "raw", "scalars")
+    __slots__ = ("_shared_worker", "_slots", "_worker", "program", "raw", "scalars")
 
     def __init__(
         self,
@@ -131,10 +134,14 @@ class NativeKernel:
         kinds = [program.type_of(number) for number in program.outputs]
         self._slots += [_Slot(f"output {i}", kind) for i, kind in enumerate(kinds)]
         machine = machine or host()
-        code = assemble(loop(program, scalars, native_half=machine.converts_half), machine)
-        pointers = [ctypes.c_void_p] * (len(names) + len(kinds))
+        steps = [0 if name in scalars else SIZES[kind] for name, kind in program.inputs]
+        steps += [SIZES[kind] for kind in kinds]
+        text = loop(program, scalars, native_half=machine.converts_half) + worker(ENTRY, steps)
+        entry, self._shared_worker = load(machine_code(text, machine), (ENTRY, WORKER))
+        pointers = [ctypes.c_void_p] * len(steps)
         # Functions of this kind release the global lock while they run.
-        self.raw = ctypes.CFUNCTYPE(None, ctypes.c_int64, *pointers)(load(code))
+        self.raw = ctypes.CFUNCTYPE(None, ctypes.c_int64, *pointers)(entry)
+        self._worker = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._shared_worker)
 
     def __repr__(self) -> str:
         written = [
@@ -143,6 +150,11 @@ class NativeKernel:
         ]
         count = len(self.program.inputs)
         return f"NativeKernel({', '.join(written[:count])} -> {', '.join(written[count:])})"
+
+    @property
+    def addresses(self) -> tuple[int, int]:
+        """Of :attr:`raw`, and of the function that several threads run at once."""
+        return ctypes.cast(self.raw, ctypes.c_void_p).value or 0, self._shared_worker
 
     def __call__(self, inputs: Sequence[Tensor | float], outputs: Sequence[Tensor]) -> None:
         """Computes every element of the outputs. Autograd does not learn of it.
@@ -184,7 +196,36 @@ class NativeKernel:
                     same = start == addresses[other] and end == ends[other]
                     if not same or other >= len(inputs):
                         raise self._shared(written, other)
-        self.raw(length, *addresses)
+        self.over(length, addresses)
+
+    def over(
+        self,
+        count: int,
+        addresses: Sequence[int],
+        row: int = 0,
+        sizes: Sequence[int] = (),
+        strides: Sequence[Sequence[int]] = (),
+    ) -> None:
+        """Computes ``count`` elements in rows, on as many threads as pay; checks nothing.
+
+        Args:
+            count: of all elements.
+            addresses: of the first element of each input, then of each output.
+            row: elements of one row, which lie without gaps; left out, all.
+            sizes: of the dimensions that rows are counted in, the last one changing fastest.
+            strides: for each of ``addresses``, the bytes between neighbours in each of ``sizes``.
+        """
+        number = threads.count(count)
+        if number == 1 and not sizes:
+            self.raw(count, *addresses)
+            return
+        identify = threads.identify() if number > 1 else (0, 0)
+        numbers = task(count, addresses, row or max(count, 1), sizes, strides, identify)
+        block = (ctypes.c_int64 * len(numbers))(*numbers)
+        if number == 1:
+            self._worker(ctypes.addressof(block))
+        else:
+            threads.run(self._shared_worker, ctypes.addressof(block), number)
 
     def _shared(self, written: int, other: int) -> ValueError:
         return ValueError(

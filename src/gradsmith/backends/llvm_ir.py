@@ -44,6 +44,8 @@ _VALUE = {
     BOOL: "i1",
 }
 _MEMORY = _VALUE | {BOOL: "i8"}
+SIZES = {kind: max(1, kind.bits // 8) for kind in _VALUE}
+"""Bytes of one element in memory."""
 
 # Of numbers, and of integers and truth values.
 _BINARY = {
@@ -107,7 +109,7 @@ def loop(program: Program, scalars: Collection[str] = (), *, native_half: bool =
 _GROUP = ", !llvm.access.group !0"
 
 _MODULE = """\
-define void @{entry}({parameters}) nounwind {{
+define void @{entry}({parameters}) nounwind noinline {{
 entry:
 {head}
   %some = icmp sgt i64 %n, 0

@@ -17,12 +17,14 @@ import ctypes
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from typing import Any
 
+from gradsmith.backends.cache import Kind, fetch
 from gradsmith.backends.llvm_ir import ENTRY
 
 # LLVM is not reentrant here, and a child process must not inherit it half-way through a
@@ -73,7 +75,9 @@ def unavailable() -> str | None:
         return "native kernels need a 64-bit Python"
     try:
         _llvm().check_jit_execution()
-        successor = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(load(assemble(_SUCCESSOR)))
+        successor = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(
+            load(machine_code(_SUCCESSOR))[0]
+        )
         assert successor(41) == 42, "a first function computes something else"
     except ImportError as error:
         return f"llvmlite cannot be imported: {error}"
@@ -104,6 +108,16 @@ def assemble(ir: str, machine: Machine | None = None) -> bytes:
     return code
 
 
+def machine_code(ir: str, machine: Machine | None = None) -> bytes:
+    """The same as :func:`assemble`, from the kernel cache where it is there."""
+    import llvmlite
+
+    chosen = machine or host()
+    version = ".".join(map(str, (llvmlite.__version__, *_llvm().llvm_version_info)))
+    parts = (version, chosen.triple, chosen.cpu, chosen.features, ir)
+    return fetch(Kind.OBJECT, parts, lambda: assemble(ir, chosen))
+
+
 def assembly(ir: str, machine: Machine | None = None) -> str:
     """The same as :func:`assemble`, as text to read."""
     text: str = _translated(ir, machine, "emit_assembly")
@@ -128,22 +142,23 @@ def _translated(ir: str, machine: Machine | None, form: str) -> Any:
         return getattr(target, form)(module)
 
 
-def load(code: bytes) -> int:
-    """Puts object code into memory, where it stays; the address of its function.
+def load(code: bytes, names: Sequence[str] = (ENTRY,)) -> list[int]:
+    """Puts object code into memory, where it stays; the addresses of its functions.
 
     Args:
-        code: what :func:`assemble` made for this machine; its function is called
-            :data:`~gradsmith.backends.llvm_ir.ENTRY`.
+        code: what :func:`assemble` made for this machine.
+        names: of the functions.
 
     Raises:
         RuntimeError: it calls a function that this process does not have.
     """
     library = _llvm().JITLibraryBuilder().add_object_img(code).add_current_process()
+    for name in names:
+        library = library.export_symbol(name)
     with _lock:
-        linked = library.export_symbol(ENTRY).link(_linker(), f"gradsmith {next(_serial)}")
+        linked = library.link(_linker(), f"gradsmith {next(_serial)}")
         _loaded.append(linked)
-    address: int = linked[ENTRY]
-    return address
+    return [linked[name] for name in names]
 
 
 _loaded: list[Any] = []  # what is let go is taken out of memory

@@ -39,6 +39,7 @@ class NamedActivation(Activation):
     entry: Entry
     arguments: Arguments
     choices: Mapping[str, NamedActivation]
+    _is_unary: bool
 
     def __init__(self, entry: Entry) -> None:
         super().__init__(catalogue.formula_of(entry.name))
@@ -49,6 +50,7 @@ class NamedActivation(Activation):
             choices={entry.name: self, **{n: catalogue.named(n) for n in entry.variants}},
             doc=entry.summary,
             __signature__=signature,
+            _is_unary=entry.convention is None and len(entry.inputs) == 1,
         )
 
     def __call__(self, *args: Any, out: Tensor | None = None, **kwargs: Any) -> Tensor:
@@ -58,6 +60,10 @@ class NamedActivation(Activation):
             TypeError: an argument is missing, unknown, given twice, or of a kind not accepted.
             ValueError: an argument has a value for which the function is not defined.
         """
+        if self._is_unary and len(args) == 1 and not kwargs and out is None:
+            result = self.with_numbers(args, self._defaults)
+            if result is not None:
+                return result
         if self._in_own_terms(args, kwargs):
             return super().__call__(*args, out=out, **kwargs)
         bound = self.arguments.bind(args, kwargs)
@@ -67,6 +73,17 @@ class NamedActivation(Activation):
         if out is not None:
             raise TypeError(f"{self.entry.name} takes {INPLACE}=True or {OUT}, not both")
         return self._overwrite(bound)
+
+    def with_numbers(self, inputs: tuple[Any, ...], numbers: tuple[Any, ...]) -> Tensor | None:
+        """The common call, without a question that it need not ask; None where there are more.
+
+        Args:
+            inputs: what is applied to.
+            numbers: valid values of all parameters.
+        """
+        if torch.compiler.is_dynamo_compiling():
+            return None
+        return self.operation.quick(inputs + numbers)
 
     def _in_own_terms(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Whether a call names what only the formula has, or gives all of its several tensors."""

@@ -80,7 +80,7 @@ def certify(
     samples: Annotated[
         int, typer.Option(min=1, metavar="N", help="How many inputs to draw, if not all.")
     ] = 1_000_000,
-    seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = 0,
     patterns: Annotated[
         str | None,
         typer.Option(
@@ -119,6 +119,7 @@ def certify(
     check_output(output)
     chosen, numbers = _orders(orders), _patterns(patterns)
     ours = _subject(subject, parameter, input)
+    beside = None if against is None else _subject(against, parameter, input)
     # What is ours has taken them; a formula that is given, or read from torch, has not.
     given = parameter_values(parameter or ())
     rest = given if formula is not None or isinstance(ours, str) else {}
@@ -130,9 +131,9 @@ def certify(
         from gradsmith.truth.subject import subject as side
 
         exact = stated(side(ours), _formula(formula, given, input), rest)
-        theirs = None if against is None else side(_subject(against, parameter, input))
+        theirs = None if beside is None else side(beside)
     folder = state
-    if folder is None and exhaustive and output is not None:
+    if folder is None and exhaustive and output is not None and _is_ordinary(output):
         folder = output.with_name(output.name + ".parts")
     with bad_use(output), distribute.torchrun() as (rank, ranks):
 
@@ -154,7 +155,7 @@ def certify(
             )
 
         found = measured(ours, folder)
-        beside = None if theirs is None else measured(theirs, None)
+        of_theirs = None if theirs is None else measured(theirs, None)
         if rank == 0 and output is not None:
             found.save(output)
         if ranks > 1:
@@ -164,9 +165,9 @@ def certify(
     if rank > 0:  # torchrun ends the others as soon as one fails, and the first has yet to print
         return
     _show(found)
-    if beside is not None:
+    if of_theirs is not None:
         show("")
-        _show(beside)
+        _show(of_theirs)
     if output is not None:
         note(str(output.resolve()))
     if not found.ok:
@@ -187,12 +188,14 @@ def _subject(text: str, parameter: list[str] | None, inputs: list[str] | None) -
 def _formula(
     text: str | None, given: dict[str, float], inputs: list[str] | None
 ) -> str | Formula | None:
-    from gradsmith.formula.formula import LIBRARY
     from gradsmith.formula.parse import parse
 
-    if text is None or text.strip() in LIBRARY:
-        return text
-    return parse(text, given, tuple(inputs) if inputs else None)
+    return parse(text, given, tuple(inputs)) if text is not None and inputs else text
+
+
+def _is_ordinary(path: Path) -> bool:
+    """Whether this is, or will be, a file and not a device, beside which nothing can be kept."""
+    return path.is_file() or not path.exists()
 
 
 def _orders(text: str) -> tuple[int, ...]:
@@ -206,9 +209,9 @@ def _patterns(text: str | None) -> range | None:
     if text is None:
         return None
     try:
-        parts = [int(part, 0) for part in text.split(":")]
-        return range(parts[0], parts[1], *parts[2:3])
-    except (ValueError, IndexError):
+        first, stop, *step = (int(part, 0) for part in text.split(":"))
+        return range(first, stop, *step)
+    except (ValueError, TypeError):
         fail(f"--patterns takes FROM:TO or FROM:TO:STEP, as in 0x0:0x7f800000; got {text!r}")
 
 

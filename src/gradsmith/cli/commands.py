@@ -10,6 +10,9 @@ from typing import Annotated
 
 import typer
 
+from gradsmith.cli import bench as benching
+from gradsmith.cli import build as building
+from gradsmith.cli import cache as caching
 from gradsmith.cli import certify as certifying
 from gradsmith.cli.console import (
     FAILED,
@@ -177,7 +180,7 @@ def compare(
     with working("comparing"), bad_use():
         import torch
 
-        from gradsmith.show.known import counterpart
+        from gradsmith.catalogue.known import counterpart
         from gradsmith.truth.compare import compare
 
         reference = against if against is not None else counterpart(activation)
@@ -193,6 +196,8 @@ def compare(
 
 
 app.command(epilog=certifying.EPILOG)(certifying.certify)
+app.command(epilog=benching.EPILOG)(benching.bench)
+app.command(epilog=building.EPILOG)(building.build)
 
 
 @app.command(epilog="Example: [cyan]gradsmith study mish --against relu --against tanh[/]")
@@ -329,3 +334,6 @@ def doctor() -> None:
     table(("", "here", "what that means"), [f.row for f in findings])
     if not all(finding.works for finding in findings):
         raise typer.Exit(FAILED)
+
+
+app.add_typer(caching.commands, name="cache")

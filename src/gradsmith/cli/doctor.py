@@ -73,6 +73,8 @@ def examine(python: Path, environment: Mapping[str, str]) -> list[Finding]:
         *(_package(name) for name in _USED),
         *_backends(),
         _native(),
+        _extension(),
+        _cache(),
         _compiler(),
         *_times(python, environment),
     ]
@@ -131,6 +133,32 @@ def _native() -> Finding:
     return Finding(what, f"works, for {host().cpu}", "native kernels, compiled as they are needed")
 
 
+def _extension() -> Finding:
+    from gradsmith.operator.extension import directory, reason
+
+    what = "native calls"
+    found = reason()
+    if found is not None:
+        return Finding(what, found, "small tensors take longer; nothing else is lost")
+    return Finding(what, f"works, in {directory()}", "calls on small tensors without Python")
+
+
+def _cache() -> Finding:
+    from gradsmith.backends.cache import store
+    from gradsmith.cli.cache import amount
+
+    what = "kernel cache"
+    found = store().survey()
+    if found.unreadable is not None:
+        means = "every process compiles its kernels anew; nothing else is lost"
+        return Finding(what, found.unreadable, means)
+    held = ", ".join(f"{count:,} {kind.label}s" for kind, count in found.count.items())
+    here = f"{found.path}: {held}, {amount(found.size)} of {amount(found.limit)}"
+    if found.unwritable is not None:
+        return Finding(what, here, f"used, but nothing new is kept: {found.unwritable}")
+    return Finding(what, here, "what one process compiles, the next one loads")
+
+
 def _compiler() -> Finding:
     found = next((path for name in _COMPILERS if (path := shutil.which(name))), None)
     if found is None:
@@ -145,7 +173,7 @@ def _times(python: Path, environment: Mapping[str, str]) -> list[Finding]:
             capture_output=True,
             text=True,
             timeout=_PATIENCE,
-            env=dict(environment),
+            env={**environment, "GRADSMITH_CACHE_DIR": "off"},  # nothing may be there already
             check=True,
         )
     except subprocess.CalledProcessError as error:

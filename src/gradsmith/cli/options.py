@@ -132,7 +132,7 @@ def parameter_values(texts: Sequence[str]) -> dict[str, float]:
 
 def file_name(activation: Activation, ending: str) -> Path:
     """Where a command writes if it is not told."""
-    from gradsmith.show.known import entry_of
+    from gradsmith.catalogue.known import entry_of
 
     entry = entry_of(activation.formula)
     name = activation.name or (entry.name if entry else "activation")

@@ -337,7 +337,19 @@ def minimum(a: Value, b: Operand) -> Value:
     return select(other < a, other, a)
 
 
-def copysign(a: Value, b: Value) -> Value:
-    """|a| with the sign bit of ``b``."""
-    top = a.builder.number(a.type.same_size_integer, -(2 ** (a.type.bits - 1)))
-    return bits(bits(abs(a)) | (bits(b) & top))
+def with_sign_of(size: Value, x: Value) -> Value:
+    """A number whose sign bit is clear, with the sign bit of ``x``."""
+    top = x.builder.number(x.type.same_size_integer, -(2 ** (x.type.bits - 1)))
+    return bits(bits(size) | (bits(x) & top))
+
+
+def clamped(x: Value, low: float, high: float) -> Value:
+    """``x``, but not below ``low`` nor above ``high``; NaN stays NaN."""
+    return minimum(maximum(x, low), high)
+
+
+def two_sum(a: Value, b: Value) -> tuple[Value, Value]:
+    """The sum and its error (Knuth: "The Art of Computer Programming", volume 2, 4.2.2)."""
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)

@@ -1,23 +1,30 @@
 """The precision ladder: the cheapest way to compute that keeps the error budget, by measurement.
 
-From the bottom: float32 by itself; float64 with elementary functions just accurate enough for a
-float32 result; float64 in full. Each is run on the sample of points on which the expression
-itself was judged, and the first that stays within the budget is taken.
+For a float32 result the steps are float32 by itself, float32 in two words, float64 with elementary
+functions just accurate enough, and float64 in full. Which is cheaper than which depends on the
+expression: two words take two to four times the instructions, but on twice the lanes, and their
+divisions take a quarter of the time. So each is written and its cost estimated; from the cheapest
+up each is run on the sample of points on which the expression itself was judged, and the first
+that stays within the budget is taken.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from gradsmith.numerics.elementary.accuracy import Accuracy
+from gradsmith.numerics.interpret import Array
 from gradsmith.numerics.interpreter import DTYPES, run
 from gradsmith.numerics.lower import Scheme, lower
 from gradsmith.numerics.measure import ulp_errors
-from gradsmith.numerics.program import F32, F64
+from gradsmith.numerics.program import F32, F64, Op, Program, Type
 from gradsmith.numerics.stabilise import Stable
 from gradsmith.numerics.target import Target
 
 PLAIN32 = Scheme(F32, Accuracy.FULL)
+WORDS32 = Scheme(F32, Accuracy.FULL, double_word=True)
 SHORT64 = Scheme(F64, Accuracy.SHORT)
 FULL64 = Scheme(F64, Accuracy.FULL)
 
@@ -25,37 +32,61 @@ ONE_ROUNDING = 0.51
 """The error of a result that is rounded once is 1/2 ULP. A sample cannot tell 0.9 from 1.1, so
 that where the computation has no digits to spare nothing more is trusted."""
 
-
 _FOUND = 0.8
 """The share of the largest error that a sample is trusted to find, where more is allowed."""
 
+_TINY = 2.0**-100
+"""Below this the second word of a float32 is subnormal, and loses digits."""
+_EACH = 4  # points with the same exponent
+_SETTINGS = 8  # of a parameter there are no more values than these, of an input many
+Columns = Mapping[str, Array]
 
-def schemes(target: Target, alone: bool, max_ulp: float = 1.0) -> tuple[tuple[Scheme, float], ...]:
-    """What is tried for a target, cheapest first, and the error in ULP up to which it is taken.
+_ROUNDED_TWICE = 0.76
+"""What is left of them: a subnormal result is rounded to 24 digits, then to those it has."""
+
+
+def schemes(
+    target: Target, alone: bool, max_ulp: float = 1.0, in_words: bool | None = None
+) -> tuple[tuple[Scheme, float], ...]:
+    """What is tried for a target, and the error in ULP up to which it is taken.
 
     Args:
         target: the format of the result, and the precision for which the expression was made.
         alone: whether float32 may be computed in float32: every input must be one.
         max_ulp: the error that a float32 result may have.
+        in_words: whether every input is a float32, or a number of which :func:`fits_words` holds;
+            as ``alone`` if left out.
     """
     if target.compute == "float32":
         return ((PLAIN32, target.budget),)
-    if target.digits == 53:
-        return ((FULL64, target.budget),)
     wide = ((SHORT64, target.budget), (FULL64, target.budget))
-    if not (alone and target.digits == 24):
+    if target.digits == 53:
+        return wide[1:]
+    if target.digits != 24:
         return wide
-    return ((PLAIN32, _FOUND * max_ulp if max_ulp > 1 else ONE_ROUNDING), *wide)
+    plain = ((PLAIN32, _FOUND * max_ulp if max_ulp > 1 else ONE_ROUNDING),)
+    words = ((WORDS32, target.budget),)
+    return (*plain * alone, *words * (alone if in_words is None else in_words), *wide)
 
 
-def choose(stable: Stable, alone: bool = False, max_ulp: float = 1.0) -> tuple[Scheme, float]:
+def choose(
+    stable: Stable, alone: bool = False, max_ulp: float = 1.0, in_words: bool | None = None
+) -> tuple[Scheme, float]:
     """The scheme in which the stable expression keeps its target's budget, and its error.
 
     The most accurate one where none does. The error is in ULP of the target, before the final
-    rounding.
+    rounding. For the other arguments see :func:`schemes`.
     """
+    written: list[tuple[float, Scheme, float]] = []
+    for scheme, budget in schemes(stable.target, alone, max_ulp, in_words):
+        try:
+            price = cost(_program(stable, scheme, stored=True))
+            written.append((price * _PREFERENCE.get(scheme, 1.0), scheme, budget))
+        except NotImplementedError:
+            if not scheme.double_word:
+                raise
     tried = []
-    for scheme, budget in schemes(stable.target, alone, max_ulp):
+    for _, scheme, budget in sorted(written, key=lambda entry: entry[0]):
         error = measured(stable, scheme)
         tried.append((scheme, error))
         if error <= budget:
@@ -63,11 +94,123 @@ def choose(stable: Stable, alone: bool = False, max_ulp: float = 1.0) -> tuple[S
     return min(tried, key=lambda found: found[1])
 
 
+def rank(scheme: Scheme) -> int:
+    """Of two schemes for one expression, the one of higher rank is nowhere less accurate."""
+    return (PLAIN32, WORDS32, SHORT64, FULL64).index(scheme)
+
+
+_MODERATE = 2.0**60
+
+
+def fits_words(value: float) -> bool:
+    """Whether two float32 hold a float64 closely enough, and far from the ends of their range."""
+    return value == 0 or 1 / _MODERATE <= abs(value) <= _MODERATE
+
+
+# Two words must be worth their larger error, and the estimate is not closer than that.
+_PREFERENCE = {WORDS32: 1.15}
+
+# Measured on one core with 512-bit vectors, a float32 operation on one lane being 1.
+_WIDE = 2.25
+_CONVERSION = 4.0
+_SLOW = {
+    (Op.DIV, F32): 10.0,
+    (Op.SQRT, F32): 13.0,
+    (Op.DIV, F64): 46.0,
+    (Op.SQRT, F64): 63.0,
+}
+
+
+def cost(program: Program) -> float:
+    """An estimate of the time for one element of float32 tensors, in float32 operations.
+
+    Divisions and square roots have a unit of their own, which works while the others do: the
+    busier side counts. A float64 input is a number for all elements, and what depends on nothing
+    else is computed once.
+    """
+    quick = slow = 0.0
+    once = {number for number, (_, kind) in enumerate(program.inputs) if kind is F64}
+    for number, instruction in program.numbered():
+        if once.issuperset(instruction.args):
+            once.add(number)
+        elif instruction.op in (Op.DIV, Op.SQRT):
+            slow += _SLOW[instruction.op, instruction.type]
+        elif instruction.op is Op.CONVERT:
+            quick += _CONVERSION
+        elif instruction.op is not Op.BITS:
+            kinds = (program.type_of(arg) for arg in instruction.args)
+            quick += _WIDE if any(kind.bits == 64 for kind in kinds) else 1.0
+    return max(quick, slow)
+
+
 def measured(stable: Stable, scheme: Scheme) -> float:
-    """The largest error of the Program on the points of the expression, in ULP of the target."""
-    kind, points = scheme.compute, stable.points
-    program = lower((stable.expression,), dict.fromkeys(points.values, kind), scheme)
-    columns = [column.astype(DTYPES[kind]) for column in points.values.values()]
-    computed = run(program, *columns)[0].astype(np.float64)
-    errors = ulp_errors(computed, points.high, points.low, stable.target)
+    """The largest error of the Program on the points of the expression, in ULP of the target.
+
+    Of double words it is that of the sum, before it is rounded to one word; and they are compared
+    with float64 at many more points, since they alone have no range to spare.
+    """
+    values, target = stable.points.values, stable.target
+    high, low = stable.points.high, stable.points.low
+    if not scheme.double_word:
+        computed = _computed(stable, scheme, values)
+        return float(ulp_errors(computed, high, low, target).max(initial=0.0))
+    error = _error_of_words(stable, values, high, low)
+    more = _over_all_exponents(values)
+    wide = _computed(stable, FULL64, more)
+    return max(error, _error_of_words(stable, more, wide, np.zeros_like(wide)) - target.budget)
+
+
+def _error_of_words(stable: Stable, values: Columns, high: Array, low: Array) -> float:
+    sums = _computed(stable, WORDS32, values, F64)
+    rounded = ulp_errors(stable.target.rounded(sums), high, low, stable.target)
+    errors = ulp_errors(sums, high, low, stable.target)
+    errors = np.where(np.abs(high) < _TINY, np.maximum(rounded - _ROUNDED_TWICE, 0.0), errors)
     return float(errors.max(initial=0.0))
+
+
+def _over_all_exponents(values: Columns) -> Columns:
+    """Numbers of every size for each input, and for parameters those that they already have."""
+    generator = np.random.default_rng(20240229)  # any fixed seed: choices must repeat
+    exponents = np.tile(np.arange(-149, 128), _EACH)
+    more = {}
+    for name, column in values.items():
+        few = np.unique(column)
+        if len(few) > _SETTINGS:
+            sizes = np.ldexp(generator.uniform(1, 2, len(exponents)), exponents)
+            signed = sizes * generator.choice([-1.0, 1.0], len(exponents))
+            more[name] = generator.permutation(signed.astype(np.float32).astype(np.float64))
+        else:
+            more[name] = generator.choice(few, len(exponents))
+    return more
+
+
+def _computed(stable: Stable, scheme: Scheme, values: Columns, kind: Type | None = None) -> Array:
+    """The results at some points, as numbers of a format."""
+    program = _program(stable, scheme, kind)
+    columns = [
+        column.astype(DTYPES[given])
+        for column, (_, given) in zip(values.values(), program.inputs, strict=True)
+    ]
+    result: Array = run(program, *columns)[0].astype(np.float64)
+    return result
+
+
+def _program(
+    stable: Stable, scheme: Scheme, kind: Type | None = None, stored: bool = False
+) -> Program:
+    """The Program of the expression.
+
+    Args:
+        stable: the expression.
+        scheme: how to compute.
+        kind: of the result.
+        stored: whether inputs and result are float32 as tensors of it are; else inputs are exact.
+    """
+    inputs = dict.fromkeys(stable.points.values, scheme.compute)
+    if scheme.double_word or (stored and stable.target.digits == 24):
+        kind = F32 if stored else kind
+        for name, column in stable.points.values.items():
+            with np.errstate(over="ignore"):
+                exact = np.array_equal(column.astype(np.float32), column)
+            inputs[name] = F32 if exact else F64
+    return lower((stable.expression,), inputs, scheme, kind)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isfinite
+from typing import Any
 
 from gradsmith.calculus.exact import Evaluator
 from gradsmith.formula import vocabulary as v
@@ -24,36 +25,47 @@ from gradsmith.formula.expression import (
     free_symbols,
     walk,
 )
-from gradsmith.numerics.builder import (
-    Builder,
-    Value,
-    convert,
-    equal,
-    fma,
-    maximum,
-    minimum,
-    round_to_odd,
-    select,
-)
-from gradsmith.numerics.elementary import ELEMENTARY
+from gradsmith.numerics.arithmetic import DOUBLE_WORDS, Arithmetic, of_words
+from gradsmith.numerics.builder import Builder, Value, fma
 from gradsmith.numerics.elementary.accuracy import Accuracy
-from gradsmith.numerics.elementary.power import integer_power
-from gradsmith.numerics.program import BOOL, F32, F64, Program, Type, bits_of_number, number_of_bits
+from gradsmith.numerics.program import (
+    BOOL,
+    F32,
+    Program,
+    Type,
+    bits_of_number,
+    is_power_of_two,
+    number_of_bits,
+)
 
 _CONSTANT_BITS = 200  # far beyond any format's, so that rounding the midpoint rounds the constant
-_MAX_POWER = 64  # up to here by squaring
 _COMPENSATION = frozenset({v.product_error, v.sum_error})
 
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """How a Program computes: in which format, with elementary functions how accurate."""
+    """How a Program computes: in which format, with elementary functions how accurate.
+
+    With ``double_word``, which float32 alone has, each number is a sum of two of the format, and
+    results are rounded once: its functions have one accuracy.
+    """
 
     compute: Type
     accuracy: Accuracy
+    double_word: bool = False
+
+    def __post_init__(self) -> None:
+        if self.double_word and self.compute is not F32:
+            raise ValueError(f"there are double words of f32 only, not of {self.compute.label}")
 
     def __str__(self) -> str:
-        return f"{self.compute.label}, {self.accuracy.name.lower()} accuracy"
+        how = "double words" if self.double_word else f"{self.accuracy.name.lower()} accuracy"
+        return f"{self.compute.label}, {how}"
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """What its numbers are, and what is done with them."""
+        return DOUBLE_WORDS if self.double_word else of_words(self.compute, self.accuracy)
 
 
 def lower(
@@ -75,41 +87,32 @@ def lower(
     """
     builder = Builder()
     given = {name: builder.input(name, kind) for name, kind in inputs.items()}
-    writer = _Writer(builder, scheme, roots)
+    arithmetic = scheme.arithmetic
+    writer = _Writer(builder, arithmetic, roots)
     for name, value in given.items():
-        writer.done[Symbol(name)] = _converted(value, scheme.compute)
-    results = [writer.value(root) for root in roots]
-    if storage is not None:
-        results = [_converted(result, storage) for result in results]
-    return builder.program(*results)
-
-
-def _converted(value: Value, kind: Type) -> Value:
-    if value.type is F64 and kind.bits == 16:
-        value = round_to_odd(value)
-    if value.type.bits == 16 and kind is F64:
-        value = convert(value, F32)
-    return convert(value, kind)
+        writer.done[Symbol(name)] = arithmetic.taken(value)
+    kind = storage or scheme.compute
+    return builder.program(*(arithmetic.rounded(writer.value(root), kind) for root in roots))
 
 
 class _Writer:
-    """One Program being written."""
+    """One Program being written. What it holds of a number, its arithmetic alone knows."""
 
-    def __init__(self, builder: Builder, scheme: Scheme, roots: Sequence[Expr]) -> None:
+    def __init__(self, builder: Builder, arithmetic: Arithmetic, roots: Sequence[Expr]) -> None:
         self.builder = builder
-        self.kind = scheme.compute
-        self.accuracy = scheme.accuracy
-        self.done: dict[Expr, Value] = {}
+        self.arithmetic = arithmetic
+        self.kind = arithmetic.kind
+        self.done: dict[Expr, Any] = {}
         self.uses: dict[Expr, int] = {}
         for node in walk(*roots):
             for arg in node.args:
                 self.uses[arg] = self.uses.get(arg, 0) + 1
         # What is computed of a rounding error holds for the rounded product, not for a fused one.
-        self.may_fuse = not any(
+        self.may_fuse = arithmetic.fuses and not any(
             isinstance(node, Call) and node.function in _COMPENSATION for node in walk(*roots)
         )
 
-    def value(self, root: Expr) -> Value:
+    def value(self, root: Expr) -> Any:
         """The value of an expression; what was written before is used again."""
         stack = [root]
         while stack:
@@ -137,35 +140,39 @@ class _Writer:
             return node.args[:1]
         if node.function in v.COMPARISONS:
             return [arg for arg in node.args if free_symbols(arg)]
-        if not any(node.function in table for table in (_RULES, _EXTREMA, ELEMENTARY)):
+        known = (self.arithmetic.rules, self.arithmetic.extrema, self.arithmetic.functions)
+        if not any(node.function in table for table in known):
             expanded = v.expand_definition(node)
             if expanded is node:
                 raise NotImplementedError(f"no instructions for {node.function.name}")
             return (expanded,)
         return node.args
 
-    def write(self, node: Expr) -> Value:
+    def write(self, node: Expr) -> Any:
         """The instructions of one node whose operands are there."""
         if not free_symbols(node) and not _is_condition(node):
-            return self.builder.number(self.kind, _constant(node))
+            return self.number(_constant(node))
         assert isinstance(node, Call)
         product = self.fused(node)
         if product is not None:
             return self.fused_sum(node, product)
         if node.function is v.POW and not free_symbols(node.args[1]):
-            return self.power(self.done[node.args[0]], _constant(node.args[1]))
+            return self.arithmetic.power(self.done[node.args[0]], _constant(node.args[1]))
         if node.function in v.COMPARISONS:
             return self.comparison(node)
-        if node.function in _EXTREMA:
+        if node.function in self.arithmetic.extrema:
             return self.extremum(node)
+        rules, functions = self.arithmetic.rules, self.arithmetic.functions
         if node.function is v.DIV and (by := self.reciprocal(node.args[1])) is not None:
-            return self.done[node.args[0]] * by
-        if node.function in _RULES:
-            return _RULES[node.function](*(self.done[arg] for arg in node.args))
-        if node.function in ELEMENTARY:
-            operands = [self.done[arg] for arg in node.args]
-            return ELEMENTARY[node.function](*operands, self.accuracy)
+            return rules[v.MUL](self.done[node.args[0]], self.number(by))
+        if node.function in rules or node.function in functions:
+            write = rules.get(node.function) or functions[node.function]
+            return write(*(self.done[arg] for arg in node.args))
         return self.done[v.expand_definition(node)]
+
+    def number(self, value: Fraction | float) -> Any:
+        """A constant."""
+        return self.arithmetic.number(self.builder, value)
 
     def fused(self, node: Expr) -> Call | None:
         """The product that can be computed together with the sum of which it is a term."""
@@ -188,38 +195,22 @@ class _Writer:
         return fma(a, b, -other) if first else fma(-a, b, other)
 
     def reciprocal(self, divisor: Expr) -> Fraction | None:
-        """What to multiply with instead: exact for powers of two, else where digits are spare."""
+        """What to multiply with instead: exact for powers of two, else where it is as good."""
         if free_symbols(divisor):
             return None
         value = _constant(divisor)
         if isinstance(value, float) or value == 0:
             return None
-        size = abs(value)
-        power_of_two = (
-            (size.numerator & (size.numerator - 1))
-            == 0
-            == (size.denominator & (size.denominator - 1))
-        )
-        return 1 / value if power_of_two or self.accuracy is Accuracy.SHORT else None
+        return 1 / value if is_power_of_two(value) or not self.arithmetic.divides else None
 
-    def power(self, base: Value, exponent: Fraction | float) -> Value:
-        """A power with a constant exponent."""
-        if isinstance(exponent, Fraction) and exponent.denominator <= 2:
-            whole, half = divmod(exponent, 1)
-            if abs(whole) <= _MAX_POWER and not half:
-                return integer_power(base, int(whole), self.accuracy)
-            if exponent == Fraction(1, 2):
-                return ELEMENTARY[v.sqrt](base, self.accuracy)
-        by = self.builder.number(self.kind, exponent)
-        return ELEMENTARY[v.POW](base, by, self.accuracy)
-
-    def extremum(self, node: Call) -> Value:
+    def extremum(self, node: Call) -> Any:
         """Maximum or minimum, NaN if an operand is."""
         a, b = node.args if free_symbols(node.args[0]) else reversed(node.args)
-        larger = _EXTREMA[node.function](self.done[a], self.done[b])
+        larger = self.arithmetic.extrema[node.function](self.done[a], self.done[b])
         if not free_symbols(b):
             return larger
-        return select(equal(self.done[b], self.done[b]), larger, self.done[b])
+        rules, other = self.arithmetic.rules, self.done[b]
+        return rules[v.where](rules[v.EQ](other, other), larger, other)
 
     def comparison(self, node: Call) -> Value:
         """A constant is moved to the neighbour on the side where nothing else changes."""
@@ -234,8 +225,9 @@ class _Writer:
                 operands.append(self.done[arg])
             else:
                 up = (node.function in (v.LT, v.GE)) == (position == 1)
-                operands.append(self.builder.number(self.kind, self.beside(_constant(arg), up)))
-        return _RULES[node.function](*operands)
+                operands.append(self.number(self.beside(_constant(arg), up)))
+        holds: Value = self.arithmetic.rules[node.function](*operands)
+        return holds
 
     def truth(self, holds: bool) -> Value:
         """A truth value as a constant."""
@@ -268,20 +260,6 @@ def _constant(node: Expr) -> Fraction | float:
     return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
 
 
-def _product_error(a: Value, b: Value) -> Value:
-    return _finite_or_zero(fma(a, b, -(a * b)))
-
-
-def _sum_error(a: Value, b: Value) -> Value:
-    total = a + b
-    part = total - a
-    return _finite_or_zero((a - (total - part)) + (b - part))
-
-
-def _finite_or_zero(error: Value) -> Value:
-    return select(equal(error - error, 0.0), error, 0.0)
-
-
 _EXACTLY: dict[Function, Callable[..., bool]] = {
     v.LT: operator.lt,
     v.LE: operator.le,
@@ -289,28 +267,4 @@ _EXACTLY: dict[Function, Callable[..., bool]] = {
     v.GE: operator.ge,
     v.EQ: operator.eq,
     v.NE: operator.ne,
-}
-_EXTREMA: dict[Function, Callable[[Value, Value], Value]] = {
-    v.maximum: maximum,  # each keeps NaN of its first operand
-    v.minimum: minimum,
-}
-
-_RULES: dict[Function, Callable[..., Value]] = {
-    v.ADD: lambda a, b: a + b,
-    v.SUB: lambda a, b: a - b,
-    v.MUL: lambda a, b: a * b,
-    v.DIV: lambda a, b: a / b,
-    v.NEG: lambda a: -a,
-    v.LT: lambda a, b: a < b,
-    v.LE: lambda a, b: a <= b,
-    v.GT: lambda a, b: a > b,
-    v.GE: lambda a, b: a >= b,
-    v.EQ: equal,
-    v.NE: lambda a, b: ~equal(a, b),
-    v.AND: lambda a, b: a & b,
-    v.OR: lambda a, b: a | b,
-    v.NOT: lambda a: ~a,
-    v.where: select,
-    v.product_error: _product_error,
-    v.sum_error: _sum_error,
 }

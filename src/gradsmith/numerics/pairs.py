@@ -40,6 +40,7 @@ from gradsmith.formula.vocabulary import (
     tanh,
     where,
 )
+from gradsmith.numerics.program import is_power_of_two
 
 Pair = tuple[Expr, Expr]  # high, low
 ZERO, ONE = Number(0), Number(1)
@@ -138,7 +139,9 @@ class _Carrier:
         return high, add(lost, add(a[1], low))
 
     def _product(self, a: Pair, b: Pair) -> Pair:
-        exact = not self._products or _is_power_of_two(a[0]) or _is_power_of_two(b[0])
+        exact = not self._products or any(
+            isinstance(high, Number) and is_power_of_two(high.value) for high, _ in (a, b)
+        )
         low: Expr = ZERO if exact else product_error(a[0], b[0])
         low = add(low, ZERO if b[1] is ZERO else a[0] * b[1])
         low = add(low, ZERO if a[1] is ZERO else b[0] * a[1])
@@ -202,10 +205,3 @@ def _bound(node: Expr) -> float:
         (inner,) = node.args[0].args if negative_size else (node,)
         return 1.0 if isinstance(inner, Call) and inner.function is abs_ else inf
     return inf
-
-
-def _is_power_of_two(node: Expr) -> bool:
-    if not isinstance(node, Number) or node.value == 0:
-        return False
-    top, bottom = abs(node.value.numerator), node.value.denominator
-    return top & (top - 1) == 0 and bottom & (bottom - 1) == 0

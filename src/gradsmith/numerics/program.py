@@ -180,6 +180,12 @@ def number_of_bits(kind: Type, bits: Constant) -> float:
     return float(struct.unpack(layout[1], struct.pack(layout[0], bits))[0])
 
 
+def is_power_of_two(value: Fraction) -> bool:
+    """Whether it is ±2ᵏ for an integer k: multiplying by it, or by 1 over it, rounds nothing."""
+    top, bottom = abs(value.numerator), value.denominator
+    return top > 0 and top & (top - 1) == 0 and bottom & (bottom - 1) == 0
+
+
 def _nearest_float64(value: float | Fraction) -> float:
     try:
         return float(value)

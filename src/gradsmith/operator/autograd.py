@@ -7,7 +7,6 @@ so each can be differentiated again, to any order and by any transform of ``torc
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,12 +17,13 @@ from torch.autograd.function import Function
 
 from gradsmith.backends.dispatch import Precision
 from gradsmith.operator.broadcast import summed_to
+from gradsmith.operator.saving import OUTPUT
 
 if TYPE_CHECKING:
     from gradsmith.operator.pointwise import Pointwise
 
 
-class _Like(NamedTuple):
+class Like(NamedTuple):
     """What a gradient must look like: the operand that it is the gradient of."""
 
     shape: torch.Size
@@ -33,7 +33,7 @@ class _Like(NamedTuple):
 
 def is_recorded(operands: Iterable[Any]) -> bool:
     """Whether autograd, forward mode or a transform of ``torch.func`` may look at the operation."""
-    if _may_be_forward_mode():
+    if may_be_forward_mode():
         return True
     if not torch.is_grad_enabled():
         return False
@@ -56,7 +56,8 @@ def _in_forward_mode() -> bool:
     return forward_ad._current_level >= 0
 
 
-def _may_be_forward_mode() -> bool:
+def may_be_forward_mode() -> bool:
+    """Whether a tangent may come along, now or later."""
     # A transform that the compiler replays does not set the level.
     return torch._C._are_functorch_transforms_active() or _in_forward_mode()
 
@@ -74,17 +75,19 @@ class PointwiseFunction(Function):
         """Keep what the gradients read, and nothing of what autograd will not ask for."""
         operation, precision, *operands = inputs
         named = dict(zip(operation.operands, operands, strict=True))
-        forward_mode = _may_be_forward_mode()
+        forward_mode = may_be_forward_mode()
         if forward_mode:
             kept = operation.operands  # which of them carry a tangent is not known yet
         else:
             needs = zip(operation.operands, ctx.needs_input_grad[2:], strict=True)
-            kept = operation.save_plan(tuple(name for name, needed in needs if needed)).saved
+            needed = tuple(name for name, is_needed in needs if is_needed)
+            kept = operation.save_plan(needed).saved
         ctx.operation, ctx.precision, ctx.shape = operation, precision, output.shape
+        named[OUTPUT] = output
         ctx.tensors = [name for name in kept if isinstance(named[name], Tensor)]
         ctx.numbers = {name: named[name] for name in kept if name not in ctx.tensors}
         ctx.like = [
-            _Like(o.shape, o.dtype, o.device) if isinstance(o, Tensor) else None for o in operands
+            Like(o.shape, o.dtype, o.device) if isinstance(o, Tensor) else None for o in operands
         ]
         ctx.set_materialize_grads(False)
         tensors = [named[name] for name in ctx.tensors]
@@ -97,13 +100,17 @@ class PointwiseFunction(Function):
         """The vector-Jacobian products of the operands that need one."""
         if g is None:
             return (None,) * len(ctx.needs_input_grad)
-        values = _values(ctx)
-        products = [
-            _vjp(ctx.operation, name, values, g, like, ctx.precision) if needed else None
-            for name, like, needed in zip(
-                ctx.operation.operands, ctx.like, ctx.needs_input_grad[2:], strict=True
-            )
-        ]
+        operation, precision, values = ctx.operation, ctx.precision, _values(ctx)
+        products: list[Tensor | None] = []
+        for name, like, needed in zip(
+            operation.operands, ctx.like, ctx.needs_input_grad[2:], strict=True
+        ):
+            if not needed:
+                products.append(None)
+                continue
+            gradient, reads = operation.backward(name, OUTPUT in values)
+            operands = [values[read] for read in reads]
+            products.append(vector_jacobian_product(gradient, operands, g, like, precision))
         return None, None, *products
 
     @staticmethod
@@ -159,7 +166,7 @@ def _pushed_forward(ctx: Any, values: dict[str, Any], tangents: Sequence[Tensor 
         like = next(t for _, t in terms)
         return torch.zeros(ctx.shape, dtype=precision.storage, device=like.device)
     if len(present) > 1:
-        precision = replace(precision, storage=precision.compute)  # rounded after the sum
+        precision = precision.stored_as(precision.compute)  # rounded after the sum
     products = [
         gradient.apply([*(values[n] for n in gradient.operands[:-1]), t], precision)
         for gradient, t in present
@@ -172,22 +179,28 @@ def _pushed_forward(ctx: Any, values: dict[str, Any], tangents: Sequence[Tensor 
     return result
 
 
-def _vjp(
-    operation: Pointwise,
-    name: str,
-    values: dict[str, Any],
+def vector_jacobian_product(
+    gradient: Pointwise | None,
+    operands: Sequence[Any],
     g: Tensor,
-    like: _Like,
+    like: Like,
     precision: Precision,
 ) -> Tensor:
-    gradient = operation.gradient(name)
+    """The gradient of one operand, which autograd may record in its turn.
+
+    Args:
+        gradient: the derivative times an upstream gradient; None where it is zero.
+        operands: what it reads ahead of the upstream gradient.
+        g: the upstream gradient.
+        like: what the gradient must look like.
+        precision: of the operation.
+    """
     if gradient is None:
         return torch.zeros(like.shape, dtype=like.dtype, device=like.device)
-    operands = [*(values[n] for n in gradient.operands[:-1]), g]
     if g.shape == like.shape:
-        product = gradient.apply(operands, replace(precision, storage=like.dtype))
+        product = gradient.apply([*operands, g], precision.stored_as(like.dtype))
         return product.to(like.device)
-    product = gradient.apply(operands, replace(precision, storage=precision.compute))
+    product = gradient.apply([*operands, g], precision.stored_as(precision.compute))
     return summed_to(product, like.shape).to(like.device, like.dtype)
 
 

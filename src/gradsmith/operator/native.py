@@ -1,129 +1,217 @@
 """A pointwise operation by native code, for tensors in the memory of the CPU.
 
-The Program's bits depend on nothing but the numbers: layouts that the loop does not walk are
-brought into one that it does, so that strided, broadcast and contiguous tensors give the same.
+The Program's bits depend on nothing but the numbers: whatever the layout, they are the same.
 Whatever records or transforms torch's own calls (a compiler, a tracer, a wrapper subclass) must
 see torch's own calls, and is not served here.
+
+What a call costs besides its elements decides how fast small tensors are. So a kernel is looked up
+once for each combination of dtypes, and the common case, contiguous tensors of one shape, asks
+nothing that it need not know.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ctypes import byref, c_double
-from dataclasses import dataclass
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from gradsmith.backends import dispatch
+from gradsmith.backends import dispatch, threads
 from gradsmith.backends.dispatch import Precision
-from gradsmith.backends.llvm import NativeKernel
-from gradsmith.formula.expression import free_symbols
+from gradsmith.numerics.ladder import fits_words
+from gradsmith.operator import extension
+from gradsmith.operator.broadcast import common_shape
+from gradsmith.operator.kernels import Kernel, lookup
+from gradsmith.operator.layout import Layout, arrange, empty_result, is_dense
 
 if TYPE_CHECKING:
     from gradsmith.operator.pointwise import Pointwise
 
-_PLAIN = (Tensor, torch.nn.Parameter)
+_PLAIN = frozenset({Tensor, torch.nn.Parameter})
+_NUMBERS = frozenset({float, int})
+_DTYPES = frozenset(dispatch.NATIVE_TYPES)
 
-Kind = torch.dtype | None
-"""The dtype of a tensor operand; None for a number."""
+Pattern = tuple[torch.dtype, int]
+"""The dtype of all tensors, and a bit for each operand that is a number."""
+
+_has_storage = torch._C._has_storage
+_modes = torch._C._len_torch_dispatch_stack
+_transforms = torch._C._are_functorch_transforms_active
+_tracing = torch._C._get_tracing_state
+_strided = torch.strided
 
 
-def serves(operands: Sequence[Any]) -> bool:
-    """Whether these operands are in plain memory and nobody looks on."""
-    for operand in operands:
-        if isinstance(operand, Tensor) and not (
-            type(operand) in _PLAIN
-            and operand.device.type == "cpu"
-            and operand.layout is torch.strided
-            and operand.dtype in dispatch.NATIVE_TYPES
-            and not operand.is_neg()
-            and torch._C._has_storage(operand)  # not the batch of an older vmap
-        ):
-            return False
+def unwatched() -> bool:
+    """Whether native code may be used: nobody looks on, and it was not chosen otherwise."""
     return not (
-        torch._C._len_torch_dispatch_stack()
-        or torch._C._are_functorch_transforms_active()
-        or torch._C._get_tracing_state()
+        _modes() or _transforms() or _tracing() is not None or dispatch.CHOSEN.get() != "llvm"
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Kernel:
-    """Compiled code and the operands that it reads, by their positions."""
+def plain(operand: Any) -> bool:
+    """Whether it is nothing but numbers in the memory of the CPU, of a dtype that is served."""
+    return (
+        type(operand) in _PLAIN
+        and operand.is_cpu
+        and operand.layout is _strided
+        and operand.dtype in _DTYPES
+        and not operand.is_neg()
+        and _has_storage(operand)  # not the batch of an older vmap
+    )
 
-    code: NativeKernel
-    reads: tuple[int, ...]
+
+def serves(operands: Sequence[Any]) -> bool:
+    """Whether a kernel may compute these operands."""
+    return unwatched() and all(plain(o) for o in operands if isinstance(o, Tensor))
 
 
-def compiled(
-    operation: Pointwise,
-    kinds: tuple[Kind, ...],
-    singles: tuple[bool, ...],
-    precision: Precision,
-) -> Kernel | None:
-    """The kernel for operands of these dtypes; None where a function has no instructions.
+def pattern(operands: Sequence[Any]) -> Pattern | None:
+    """The key to the kernel for contiguous plain tensors of one shape and dtype among numbers.
+
+    The numbers are of moderate size, so that one kernel serves them all.
+    Most calls are such; None for all others. Each question is asked once, and no function of ours
+    is called for it.
+    """
+    dtype = shape = None
+    numbers = 0
+    place = 1
+    for operand in operands:
+        if type(operand) in _NUMBERS:
+            if not fits_words(operand):
+                return None
+            numbers += place
+        elif type(operand) not in _PLAIN:
+            return None
+        else:
+            if dtype is None:
+                dtype, shape = operand.dtype, operand.shape
+                if dtype not in _DTYPES:
+                    return None
+            elif operand.dtype is not dtype or operand.shape != shape:
+                return None
+            if not (
+                operand.is_cpu
+                and operand.layout is _strided
+                and operand.is_contiguous()
+                and not operand.is_neg()
+                and _has_storage(operand)
+            ):
+                return None
+        place += place
+    return None if dtype is None else (dtype, numbers)
+
+
+def common_dtype(operands: Sequence[Any]) -> torch.dtype | None:
+    """The one dtype of plain tensors among plain numbers; None where anything is otherwise."""
+    dtype: torch.dtype | None = None
+    for operand in operands:
+        if type(operand) in _NUMBERS:
+            continue
+        if not plain(operand):
+            return None
+        if dtype is None:
+            dtype = operand.dtype
+        elif dtype is not operand.dtype:
+            return None
+    return dtype
+
+
+def quick(operation: Pointwise, operands: Sequence[Any], known: Pattern) -> Tensor | None:
+    """:func:`run` for operands that have a :func:`pattern`, their dtype that of the result."""
+    kernel = operation.native.get(known)
+    if kernel is None:
+        kernel = lookup(operation, operands, None, dispatch.precision(known[0], "cpu"))
+        if kernel is None:
+            return None
+        operation.native[known] = kernel
+        extension.register_kernel(operation, known, kernel)
+    return results(kernel, operands, known)[0]
+
+
+def results(
+    kernel: Kernel, operands: Sequence[Any], known: Pattern, count: int = 1
+) -> list[Tensor]:
+    """What a kernel makes of operands that have a pattern: as many tensors as it has outputs."""
+    if known[1]:
+        first = next(operand for operand in operands if isinstance(operand, Tensor))
+        # What an address is taken of must outlive the call.
+        held = [kernel.address_of(operands[i]) for i in kernel.reads]
+        addresses = [address for address, _ in held]
+    else:
+        first = operands[0]
+        addresses = [operands[i].data_ptr() for i in kernel.reads]
+    if count == 1:
+        made = [torch.empty_like(first)]
+        addresses.append(made[0].data_ptr())
+    else:
+        made = [torch.empty_like(first) for _ in range(count)]
+        addresses += [result.data_ptr() for result in made]
+    number = first.numel()
+    if number <= threads.GRAIN:
+        kernel.raw(number, *addresses)
+    else:
+        kernel.code.over(number, addresses)
+    return made
+
+
+def run(
+    operation: Pointwise, operands: Sequence[Any], precision: Precision, out: Tensor | None = None
+) -> Tensor | None:
+    """The result of one call; None where a function of the operation has no instructions.
 
     Args:
         operation: what to compute.
-        kinds: of each operand.
-        singles: which of them are one value for all elements.
+        operands: plain tensors that broadcast, and numbers.
         precision: of the result.
+        out: a tensor that :func:`may_write_to`; left out, a new one laid out like the operands.
     """
-    try:
-        return _compiled(operation, kinds, singles, precision)
-    except (NotImplementedError, RuntimeError):  # no instructions, or LLVM cannot do it here
-        return None
-
-
-def _compiled(
-    operation: Pointwise,
-    kinds: tuple[Kind, ...],
-    singles: tuple[bool, ...],
-    precision: Precision,
-) -> Kernel:
-    target, scheme = operation.scheme_for(precision, all(k is torch.float32 for k in kinds))
-    expression = operation.expression_for(target)
-    needed = {symbol.name for symbol in free_symbols(expression)}
-    reads = tuple(i for i, name in enumerate(operation.operands) if name in needed)
-    inputs = {operation.operands[i]: kinds[i] for i in reads}
-    scalars = [operation.operands[i] for i in reads if singles[i]]
-    code = dispatch.native_kernel(expression, inputs, scalars, scheme, precision.storage)
-    return Kernel(code, reads)
-
-
-def run(kernel: Kernel, operands: Sequence[Any], shape: torch.Size, storage: torch.dtype) -> Tensor:
-    """The result of one call, a new tensor laid out like the operands."""
-    full = [o for o in operands if isinstance(o, Tensor) and o.shape == shape]
-    like = next((t for t in full if _is_dense(t)), full[0] if full else None)
-    if like is None:
-        result = torch.empty(shape, dtype=storage)
-    else:
-        result = torch.empty_like(like, dtype=storage)
-    count = prod(shape)
-    if count == 0:
+    shape = _common_shape(operation, operands)
+    result = empty_result(operands, shape, precision.storage) if out is None else out
+    if result.numel() == 0:
         return result
-    addresses: list[Any] = []
-    kept = []  # what an address is taken of must outlive the call
-    for position in kernel.reads:
-        operand = operands[position]
-        if isinstance(operand, Tensor):
-            # One element is read once for the whole loop; the rest lie as the result does.
-            if operand.numel() != 1 and not _lies_like(operand, result):
-                operand = torch.empty_like(result, dtype=operand.dtype).copy_(operand)
-            kept.append(operand)
-            addresses.append(operand.data_ptr())
-        else:
-            addresses.append(byref(c_double(operand)))
-    kernel.code.raw(count, *addresses, result.data_ptr())
+    operands, layout = arrange(operands, result)
+    kernel = lookup(operation, operands, layout.singles, precision)
+    if kernel is None:
+        return None
+    fill(kernel, operands, layout, [result])
     return result
 
 
-def _is_dense(tensor: Tensor) -> bool:
-    return tensor.is_contiguous() or bool(torch.ops.aten.is_non_overlapping_and_dense(tensor))
+def fill(
+    kernel: Kernel, operands: Sequence[Any], layout: Layout, results: Sequence[Tensor]
+) -> None:
+    """Writes a kernel's results, which all lie alike, for operands that lie as described."""
+    read = [operands[i] for i in kernel.reads]
+    held = [kernel.address_of(operand) for operand in read]
+    addresses = [address for address, _ in held]
+    addresses += [result.data_ptr() for result in results]
+    strides = [
+        [(o.itemsize if isinstance(o, Tensor) else 0) * stride for stride in layout.strides[i]]
+        for o, i in zip(read, kernel.reads, strict=True)
+    ]
+    strides += [[result.itemsize * stride for stride in layout.strides[-1]] for result in results]
+    count = results[0].numel()
+    kernel.code.over(count, addresses, layout.row, layout.sizes, strides)
 
 
-def _lies_like(operand: Tensor, result: Tensor) -> bool:
-    return operand.shape == result.shape and operand.stride() == result.stride()
+def may_write_to(
+    out: Tensor, operation: Pointwise, operands: Sequence[Any], storage: torch.dtype
+) -> bool:
+    """Whether a kernel may write its result there: as large, dense, and no operand in part."""
+    if not (plain(out) and out.dtype is storage and is_dense(out)):
+        return False
+    if out.shape != _common_shape(operation, operands):
+        return False
+    memory = out.untyped_storage().data_ptr()
+    for operand in operands:
+        if isinstance(operand, Tensor) and operand.untyped_storage().data_ptr() == memory:
+            same = operand.data_ptr() == out.data_ptr() and operand.stride() == out.stride()
+            if not (same and operand.shape == out.shape and operand.dtype is out.dtype):
+                return False
+    return True
+
+
+def _common_shape(operation: Pointwise, operands: Sequence[Any]) -> torch.Size:
+    named = zip(operation.operands, operands, strict=True)
+    return common_shape({name: o for name, o in named if isinstance(o, Tensor)})

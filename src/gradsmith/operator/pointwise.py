@@ -25,11 +25,19 @@ from gradsmith.numerics.ladder import FULL64, PLAIN32, choose
 from gradsmith.numerics.lower import Scheme
 from gradsmith.numerics.stabilise import Stable, stabilise
 from gradsmith.numerics.target import FLOAT64, Target
-from gradsmith.operator import native
-from gradsmith.operator.autograd import PointwiseFunction, is_recorded, needs_gradient
+from gradsmith.operator import extension, native
+from gradsmith.operator.autograd import (
+    PointwiseFunction,
+    is_recorded,
+    may_be_forward_mode,
+    needs_gradient,
+)
 from gradsmith.operator.broadcast import common_device, common_shape, converted, spread
+from gradsmith.operator.by_output import OutputForm, output_form
 from gradsmith.operator.contract import told
-from gradsmith.operator.saving import SavePlan, plan
+from gradsmith.operator.kernels import Kernel
+from gradsmith.operator.recorded import Backward, record
+from gradsmith.operator.saving import AUTO, SavePlan, plan
 
 _ZERO, _ONE = Number(0), Number(1)
 _INTERNED: WeakValueDictionary[tuple[Any, ...], Pointwise] = WeakValueDictionary()
@@ -51,6 +59,7 @@ class Pointwise:
         origin: what ``core`` is the derivative of, and in which symbol, where it is one. The
             derivative of its stable form is a proposal for the numerics.
         max_ulp: the error that a float32 result may have; above 1 it may be computed in float32.
+        save: what is kept for backward, one of :data:`~gradsmith.operator.saving.CHOICES`.
     """
 
     __slots__ = (
@@ -58,18 +67,22 @@ class Pointwise:
         "_gradients",
         "_graph_call",
         "_kernels",
-        "_native",
         "_origin",
+        "_output_form",
         "_plans",
         "_schemes",
         "_stable",
         "arguments",
+        "backwards",
+        "call",
         "core",
         "defaults",
         "enter_graph",
         "factors",
         "max_ulp",
+        "native",
         "operands",
+        "save",
     )
     core: Expr
     arguments: tuple[str, ...]
@@ -77,15 +90,19 @@ class Pointwise:
     defaults: Mapping[str, float]
     operands: tuple[str, ...]
     max_ulp: float
+    save: str
     enter_graph: Callable[[], None]
     _gradients: dict[str, Pointwise | None]
     _graph_call: Callable[..., Tensor] | None
     _kernels: dict[tuple[Any, ...], tuple[Callable[..., Tensor], tuple[int, ...]]]
+    _output_form: list[OutputForm | None]
     _plans: dict[tuple[Any, ...], SavePlan]
     _origin: tuple[Pointwise, Symbol] | None
     _stable: dict[Target, Stable]
-    _schemes: dict[tuple[Precision, bool], tuple[Target, Scheme]]
-    _native: dict[tuple[Any, ...], native.Kernel | None]
+    _schemes: dict[tuple[Precision, bool, bool], tuple[Target, Scheme]]
+    native: dict[tuple[Any, ...], Kernel | None]
+    backwards: dict[tuple[bool, ...], Backward]
+    call: Callable[[Pointwise, Sequence[Any]], Tensor | None] | None
 
     def __new__(
         cls,
@@ -95,12 +112,13 @@ class Pointwise:
         defaults: Mapping[str, float] | None = None,
         origin: tuple[Pointwise, Symbol] | None = None,
         max_ulp: float = 1.0,
+        save: str = AUTO,
     ) -> Pointwise:
         """The operation; an existing one where it is the same."""
         arguments, factors = tuple(arguments), tuple(factors)
         known = {n: float(d) for n, d in (defaults or {}).items() if n in arguments}
         # What it derives from is part of it: the stable form must not depend on who came first.
-        key = (cls, core, arguments, factors, tuple(known.items()), origin, max_ulp)
+        key = (cls, core, arguments, factors, tuple(known.items()), origin, max_ulp, save)
         found = _INTERNED.get(key)
         if found is not None:
             return found
@@ -117,14 +135,18 @@ class Pointwise:
             "operands": operands,
             "enter_graph": _graph_entrance(self),
             "max_ulp": max_ulp,
+            "save": save,
             "_gradients": {},
             "_graph_call": None,
             "_kernels": {},
             "_origin": origin,
+            "_output_form": [],
             "_plans": {},
             "_stable": {},
             "_schemes": {},
-            "_native": {},
+            "native": {},
+            "backwards": {},
+            "call": extension.unknown,
         }
         for name, value in contents.items():
             object.__setattr__(self, name, value)
@@ -138,8 +160,8 @@ class Pointwise:
 
     def __reduce__(self) -> tuple[type[Pointwise], tuple[Any, ...]]:
         defaults = dict(self.defaults)
-        contents = (self.core, self.arguments, self.factors, defaults, self._origin, self.max_ulp)
-        return type(self), contents
+        given = (self.core, self.arguments, self.factors, defaults)
+        return type(self), (*given, self._origin, self.max_ulp, self.save)
 
     def __copy__(self) -> Pointwise:
         return self
@@ -246,10 +268,43 @@ class Pointwise:
             needed = [name for name in self.operands if name not in self.defaults]
         key = (tuple(needed), dtype)
         if key not in self._plans:
-            gradients = {name: self.gradient(name) for name in self.operands if name in needed}
-            reads = {name: g.operands[:-1] if g else () for name, g in gradients.items()}
-            self._plans[key] = plan(reads, self.operands, self.defaults, dtype.itemsize)
+            form = (
+                self.output_form if [n for n in self.operands if n in needed] == self._one else None
+            )
+            backward = {n: self.backward(n, form is not None) for n in self.operands if n in needed}
+            reads = {name: read for name, (_, read) in backward.items()}
+            note = "" if form is None else form.note
+            self._plans[key] = plan(reads, self.operands, self.defaults, dtype.itemsize, note)
         return self._plans[key]
+
+    @property
+    def _one(self) -> list[str]:
+        """The input, where there is but one."""
+        inputs = [name for name in self.arguments if name not in self.defaults]
+        return inputs if len(inputs) == 1 and not self.factors else []
+
+    @property
+    def output_form(self) -> OutputForm | None:
+        """The derivative in its one input as it is computed from the output; None if it is not."""
+        if not self._output_form:
+            self._output_form.append(output_form(self))
+        return self._output_form[0]
+
+    def backward(
+        self, operand: str, from_output: bool = False
+    ) -> tuple[Pointwise | None, tuple[str, ...]]:
+        """:meth:`gradient`, and what it reads ahead of its last factor: names of what is kept.
+
+        Args:
+            operand: in which.
+            from_output: whether it reads the output in place of the input.
+        """
+        if from_output:
+            form = self.output_form
+            assert form is not None
+            return form.gradient, form.reads
+        gradient = self.gradient(operand)
+        return gradient, gradient.operands[:-1] if gradient else ()
 
     def __call__(self, *operands: Tensor | float, out: Tensor | None = None) -> Tensor:
         """Apply it.
@@ -270,7 +325,30 @@ class Pointwise:
         if torch.compiler.is_dynamo_compiling():
             self.enter_graph()
             return self._graph_call(*operands, out=out)  # type: ignore[misc]
+        if out is None:
+            result = self.quick(operands)
+            if result is not None:
+                return result
         return self._run(operands, out)
+
+    def quick(self, operands: Sequence[Any]) -> Tensor | None:
+        """The operation on plain CPU tensors of one dtype; None where there is more to ask.
+
+        Not for code that is being compiled.
+        """
+        call = self.call
+        if call is not None:
+            result = call(self, operands)
+            if result is not None:
+                return result
+        if len(operands) != len(self.operands) or may_be_forward_mode() or not native.unwatched():
+            return None
+        if torch.is_grad_enabled():
+            for operand in operands:
+                if isinstance(operand, Tensor) and operand.requires_grad:
+                    return record(self, operands)
+        known = native.pattern(operands)
+        return None if known is None else native.quick(self, operands, known)
 
     def _run(self, operands: Sequence[Tensor | float], out: Tensor | None) -> Tensor:
         if len(operands) != len(self.operands):
@@ -299,43 +377,36 @@ class Pointwise:
     def evaluate(self, operands: Sequence[Any], precision: Precision) -> Tensor:
         """The operation, unknown to autograd: by native code where it can serve."""
         if native.serves(operands):
-            kernel = self._native_kernel(operands, precision)
-            if kernel is not None:
-                named = zip(self.operands, operands, strict=True)
-                shape = common_shape({n: o for n, o in named if _is_tensor(o)})
-                return native.run(kernel, operands, shape, precision.storage)
+            result = native.run(self, operands, precision)
+            if result is not None:
+                return result
         return self._by_torch(operands, precision)
 
-    def _native_kernel(self, operands: Sequence[Any], precision: Precision) -> native.Kernel | None:
-        if dispatch.native_reason() is not None:
-            return None
-        kinds = tuple(o.dtype if _is_tensor(o) else None for o in operands)
-        singles = tuple(not _is_tensor(o) or o.numel() == 1 for o in operands)
-        key = (kinds, singles, precision)
-        if key not in self._native:
-            self._native[key] = native.compiled(self, kinds, singles, precision)
-        return self._native[key]
-
-    def scheme_for(self, precision: Precision, alone: bool) -> tuple[Target, Scheme]:
+    def scheme_for(
+        self, precision: Precision, alone: bool, in_words: bool | None = None
+    ) -> tuple[Target, Scheme]:
         """For native code: which stable expression is computed, and how.
 
         Args:
             precision: of the result.
             alone: whether float32 may be computed in float32: every operand must be one.
+            in_words: whether it may be in two float32: every operand must be one, or a number of
+                which :func:`~gradsmith.numerics.ladder.fits_words` holds; left out, as ``alone``.
         """
-        key = (precision, alone)
+        in_words = alone if in_words is None else in_words
+        key = (precision, alone, in_words)
         if key not in self._schemes:
-            self._schemes[key] = self._scheme(precision, alone)
+            self._schemes[key] = self._scheme(precision, alone, in_words)
         return self._schemes[key]
 
-    def _scheme(self, precision: Precision, alone: bool) -> tuple[Target, Scheme]:
+    def _scheme(self, precision: Precision, alone: bool, in_words: bool) -> tuple[Target, Scheme]:
         target = precision.target
         if not free_symbols(self.core):
             return target, FULL64  # a constant is rounded once, times factors
-        scheme, error = choose(self.stable_for(target), alone, self.max_ulp)
+        scheme, error = choose(self.stable_for(target), alone, self.max_ulp, in_words)
         wider = precision.wider
         if error > target.budget and scheme is PLAIN32 and wider is not None:
-            return self.scheme_for(wider, alone)
+            return self.scheme_for(wider, alone, in_words)
         return target, scheme
 
     def _by_torch(self, operands: Sequence[Any], precision: Precision) -> Tensor:
@@ -387,6 +458,10 @@ class Pointwise:
             raise RuntimeError(
                 f"the result is {precision.storage}; it cannot be cast to out, which is {out.dtype}"
             )
+        if native.serves(operands) and native.may_write_to(out, self, operands, precision.storage):
+            written = native.run(self, operands, precision, out)
+            if written is not None:
+                return written
         # A multiplication by 1 resizes, casts and checks as torch's own functions do; the result
         # is complete before anything is written.
         return torch.mul(self.evaluate(operands, precision), 1, out=out)

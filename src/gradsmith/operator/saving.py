@@ -1,9 +1,20 @@
-"""What an operation keeps for its backward pass, and why: no more than the gradients read."""
+"""What an operation keeps for its backward pass, and why: no more than the gradients read.
+
+Usually that is inputs. Where the gradient can be had from the output without losing accuracy, it
+is the output, which the layer that follows often keeps anyway: then it costs nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+
+OUTPUT = "the output"
+"""What stands for the output among the names of what is kept; no operand can be called so."""
+
+AUTO, BY_OUTPUT = "auto", "output"
+CHOICES = (AUTO, BY_OUTPUT)
+"""Keep what the numerical contract needs; or the output, whatever that costs in accuracy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,20 +22,23 @@ class SavePlan:
     """What is kept between forward and backward.
 
     Attributes:
-        saved: names of the operands that are kept, in the order of the call. They are the
-            caller's own tensors, not copies.
+        saved: names of the operands that are kept, in the order of the call; last, if it is kept,
+            :data:`OUTPUT`. They are the caller's own tensors and the result, not copies.
         bytes_per_element: bytes kept alive per element of the result. Parameters are not counted:
             their size does not grow with the input's.
         reason: one sentence for the reader.
+        note: what keeping the output costs in accuracy, where it is kept.
     """
 
     saved: tuple[str, ...]
     bytes_per_element: int
     reason: str
+    note: str = ""
 
     def __str__(self) -> str:
         what = ", ".join(self.saved) or "nothing"
-        return f"saves {what} ({self.bytes_per_element} bytes/element): {self.reason}"
+        reason = f"{self.reason}, {self.note}" if self.note else self.reason
+        return f"saves {what} ({self.bytes_per_element} bytes/element): {reason}"
 
 
 def plan(
@@ -32,19 +46,22 @@ def plan(
     operands: Sequence[str],
     parameters: Collection[str] = (),
     itemsize: int = 4,
+    note: str = "",
 ) -> SavePlan:
     """The least that serves all gradients.
 
     Args:
-        reads: for each operand that needs a gradient, the operands that its gradient reads.
+        reads: for each operand that needs a gradient, what its gradient reads: operands, and
+            :data:`OUTPUT`.
         operands: all operands, in the order of the call.
         parameters: those of them that are not as large as the result.
         itemsize: bytes of one element of an operand.
+        note: what keeping the output costs.
     """
     needed = {name for names in reads.values() for name in names}
-    saved = tuple(name for name in operands if name in needed)
+    saved = tuple(name for name in (*operands, OUTPUT) if name in needed)
     full = [name for name in saved if name not in parameters]
-    return SavePlan(saved, itemsize * len(full), _reason(reads, saved))
+    return SavePlan(saved, itemsize * len(full), _reason(reads, saved), note)
 
 
 def _reason(reads: Mapping[str, Collection[str]], saved: Sequence[str]) -> str:

@@ -34,6 +34,7 @@ from gradsmith.catalogue import CATALOGUE, Entry
 from gradsmith.formula.expression import Expr
 from gradsmith.numerics.target import BFLOAT16, FLOAT16, FLOAT32, FLOAT32_ALONE, FLOAT64, Target
 from gradsmith.operator.pointwise import Pointwise
+from gradsmith.operator.saving import plan
 from gradsmith.show.explanation import accuracy_text, derivation_text, formula_line, saving_text
 from gradsmith.show.operations import Gradient, Operation, classes
 
@@ -147,7 +148,10 @@ class _File:
         )
 
     def _kept(self) -> str:
-        return saving_text(self.operation.save_plan(), self.derivation, self.operands)
+        gradients = {name: self.operation.gradient(name) for name in self.formula.inputs}
+        reads = {name: g.operands[:-1] if g else () for name, g in gradients.items()}
+        kept = plan(reads, self.operation.operands, self.formula.parameters)
+        return saving_text(kept, self.derivation, self.operands)
 
     def _gradient(self, argument: str) -> Gradient:
         operand = self.operands[argument]

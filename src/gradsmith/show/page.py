@@ -14,12 +14,12 @@ from gradsmith.calculus.derivation import Derivation, derive_formula
 from gradsmith.calculus.kinks import Kink
 from gradsmith.calculus.properties import measure_properties
 from gradsmith.catalogue import Entry
+from gradsmith.catalogue.known import entry_of, title
 from gradsmith.formula.formula import Formula
 from gradsmith.formula.mathml import STYLE
 from gradsmith.show import typeset
 from gradsmith.show.charts import Series, log_chart
 from gradsmith.show.highlight import highlighted
-from gradsmith.show.known import entry_of, title
 from gradsmith.show.numerals import number
 from gradsmith.show.pictures import light_and_dark
 from gradsmith.show.plot import plot
@@ -200,7 +200,7 @@ def _saved(activation: Activation, names: tuple[str, ...]) -> Section:
         "needed": " and ".join(names) if len(names) < 3 else ", ".join(names),
         "kept": ", ".join(plan.saved) or "nothing",
         "size": f"{plan.bytes_per_element} bytes",
-        "reason": plan.reason,
+        "reason": f"{plan.reason}, {plan.note}" if plan.note else plan.reason,
     }
 
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import gradsmith
 from gradsmith.activation import Activation, Resolvable, resolve
+from gradsmith.catalogue.known import counterpart, entry_of, title
 from gradsmith.show import page
 from gradsmith.show.emit import emit
-from gradsmith.show.known import counterpart, entry_of, title
 from gradsmith.show.stability import means, stability
 from gradsmith.show.study import Progress, Study, study
 from gradsmith.truth.compare import compare

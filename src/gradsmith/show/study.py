@@ -19,7 +19,7 @@ from typing import cast
 import torch
 
 from gradsmith.activation import Activation, Resolvable, resolve
-from gradsmith.show.known import nameless, title
+from gradsmith.catalogue.known import nameless, title
 from gradsmith.show.network import (
     DEPTH,
     MOMENTUM,

@@ -19,9 +19,9 @@ INFINITE: Final = COARSEST + 1
 """The bin of infinite errors."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """An input with what came out and what should have.
+    """An input with what came out and what should have. Equal are those that print alike.
 
     Attributes:
         inputs: the inputs.
@@ -38,6 +38,13 @@ class Place:
     def __str__(self) -> str:
         parts = [f"{x:.9g} ({b})" for x, b in zip(self.inputs, self.bits, strict=True)]
         return ", ".join(parts)
+
+    def __eq__(self, other: object) -> bool:
+        # NaN is the same as NaN here, and −0 is not 0.
+        return isinstance(other, Place) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
 
     @property
     def rank(self) -> tuple[bool, tuple[float, ...], tuple[str, ...]]:

@@ -159,8 +159,12 @@ def pow_(a: Series, b: Series) -> Series:
         return gone
     if isinstance(b, arb_series) and not isinstance(a, Missing):
         whole = b[0].unique_fmpz() if b[0].is_integer() else None
-        if whole is not None and abs(whole) <= 4096:
-            result = power(a, int(whole))
+        if whole is not None and (abs(whole) <= 4096 or sign(a) == -1):
+            if abs(whole) <= 4096:
+                result = power(a, int(whole))
+            else:  # of a positive number by its logarithm
+                size = pow_(neg(a), constant(b[0]))
+                result = mul(constant(-1 if int(whole) % 2 else 1), size)
             if b.length() <= 1 or sign(a) == 1:
                 return result if b.length() <= 1 else exp(mul(b, log(a)))
             # (−2)³ has a value, but no derivative in the exponent.

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from gradsmith.truth.accuracy import THRESHOLDS, Accuracy
+from gradsmith.truth.files import write_whole
 
 _FORMAT: Final = "gradsmith certificate"
 _VERSION: Final = 1
@@ -136,17 +137,19 @@ class Certificate:
         """Whether all results are within their budget, none is wrong, undecided or missing.
 
         Args:
-            budgets: ULP by order of the derivative, or one for all. Left out, the contract.
+            budgets: ULP by order of the derivative, or one for all. What is left out is that of
+                the contract.
         """
         return not self.violations(budgets)
 
     def violations(self, budgets: Mapping[int, float] | float | None = None) -> list[str]:
         """What does not hold, in words."""
-        if budgets is None:
-            budgets = self.contract
+        if isinstance(budgets, (int, float)):
+            budgets = dict.fromkeys(self.contract, budgets)
+        allowed = {**self.contract, **(budgets or {})}
         found = []
         for result in self.results:
-            budget = budgets if isinstance(budgets, (int, float)) else budgets[result.order]
+            budget = allowed[result.order]
             if result.unavailable:
                 found.append(f"{result.name}: not available: {result.unavailable}")
                 continue
@@ -224,9 +227,9 @@ class Certificate:
 
     # As a file.
 
-    def to_json(self) -> str:
-        """Everything, as a JSON document; :meth:`from_json` reads it."""
-        data = {
+    def as_data(self) -> dict[str, Any]:
+        """Everything, as JSON has it; :meth:`from_data` reads it."""
+        return {
             "format": _FORMAT,
             "version": _VERSION,
             "subject": self.subject,
@@ -242,7 +245,10 @@ class Certificate:
             "made": {name: getattr(self.made, name) for name in Made.__slots__},
             "results": [result.as_data() for result in self.results],
         }
-        return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def to_json(self) -> str:
+        """:meth:`as_data` as a JSON document; :meth:`from_json` reads it."""
+        return json.dumps(self.as_data(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Certificate:
@@ -255,6 +261,15 @@ class Certificate:
             data = json.loads(text)
         except json.JSONDecodeError as error:
             raise ValueError(f"this is no certificate: {error}") from error
+        return cls.from_data(data)
+
+    @classmethod
+    def from_data(cls, data: object) -> Certificate:
+        """The certificate that :meth:`as_data` gave.
+
+        Raises:
+            ValueError: this is no certificate, or one of a format this version cannot read.
+        """
         if not isinstance(data, dict) or data.get("format") != _FORMAT:
             raise ValueError("this is no certificate of gradsmith")
         if data.get("version") != _VERSION:
@@ -262,12 +277,12 @@ class Certificate:
                 f"this certificate has format {data.get('version')!r}; format {_VERSION} is read"
             )
         try:
-            return cls._from_data(data)
+            return cls._read(data)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"this certificate is damaged: {error!r}") from error
 
     @classmethod
-    def _from_data(cls, data: Mapping[str, Any]) -> Certificate:
+    def _read(cls, data: Mapping[str, Any]) -> Certificate:
         covered = data["coverage"]
         patterns = tuple((int(a), int(b), int(c)) for a, b, c in covered["patterns"])
         if data["dtype"] not in CONTRACT:
@@ -285,13 +300,7 @@ class Certificate:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it as a JSON file, whole or not at all."""
-        target = Path(path)
-        beside = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
-            beside.write_text(self.to_json(), encoding="utf-8")
-            beside.replace(target)
-        finally:
-            beside.unlink(missing_ok=True)
+        write_whole(path, self.to_json())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Certificate:
@@ -309,7 +318,7 @@ class Certificate:
 def _row(result: Accuracy) -> tuple[str, ...]:
     if result.unavailable:
         return (result.name, "not available", *[""] * (len(THRESHOLDS) + 2))
-    shares = [_percent(result.above.get(t, 0), result.checked) for t in THRESHOLDS]
+    shares = [percent(result.above.get(t, 0), result.checked) for t in THRESHOLDS]
     at = str(result.worst) if result.worst else ""
     return result.name, _ulp(result.max_ulp), *shares, f"{result.mistakes:,}", at
 
@@ -322,7 +331,7 @@ def _ulp(error: float) -> str:
     return f"{math.ceil(error * scale) / scale:g}"
 
 
-def _percent(count: int, of: int) -> str:
+def percent(count: int, of: int) -> str:
     """The share in percent; what is not none is never shown as 0."""
     if not count:
         return "0"

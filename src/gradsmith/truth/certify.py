@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +21,7 @@ import torch
 from gradsmith.activation import Activation
 from gradsmith.backends import dispatch
 from gradsmith.errors import FormulaError
+from gradsmith.formula.expression import Symbol
 from gradsmith.formula.formula import LIBRARY, Formula
 from gradsmith.formula.parse import parse
 from gradsmith.truth import distribute, exactly
@@ -89,9 +91,15 @@ def certify(
             above, or all inputs are asked for where they are too many.
     """
     measured = subject(activation)
+    if not isinstance(parameters, Mapping | None):
+        raise TypeError(f"parameters is a mapping of names to numbers, got {parameters!r}")
     exact = stated(measured, formula, dict(parameters or {}))
     if dtype not in (torch.float32, torch.bfloat16, torch.float16, torch.float64):
         raise ValueError(f"certified are float32, bfloat16, float16 and float64, not {dtype}")
+    if processes is not None and not _is_whole(processes, least=1):
+        raise ValueError(f"processes is how many work at a time, 1 or more; got {processes!r}")
+    if not (progress is None or isinstance(progress, bool) or callable(progress)):
+        raise TypeError(f"progress is a function, True or False, got {progress!r}")
     coverage = _coverage(exact, dtype, exhaustive, patterns, samples, seed)
     asked = quantities(exact, orders, wrt)
     task = Task(measured, exact, dtype, asked, coverage, dispatch.backend())
@@ -122,6 +130,11 @@ def stated(
     if isinstance(given, str):
         bare = given.strip()
         given = LIBRARY[bare]() if bare in LIBRARY else parse(given, parameters)
+        if isinstance(given.expression, Symbol) and bare not in {"x", *_inputs_of(measured)}:
+            # As a formula it would be the identity of an input of that name, which nobody means.
+            near = get_close_matches(bare, LIBRARY, n=1, cutoff=0.6)
+            hint = f"did you mean {near[0]!r}?" if near else "write one such as 'x*sigmoid(x)'"
+            raise FormulaError(f"no formula is called {bare!r}; {hint}")
     if given is None and measured.activation is not None:
         given = measured.activation.formula
     if given is None:
@@ -142,6 +155,14 @@ def stated(
     if ours is not None and ours.inputs != given.inputs:
         raise ValueError(f"{measured.name} has the inputs {ours.inputs}, {given} {given.inputs}")
     return replace(given, parameters={**given.parameters, **parameters})
+
+
+def _inputs_of(measured: Subject) -> tuple[str, ...]:
+    return measured.activation.inputs if measured.activation is not None else ()
+
+
+def _is_whole(number: object, least: int) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number >= least
 
 
 def _coverage(
@@ -169,14 +190,22 @@ def _coverage(
         )
     if patterns is not None:
         if not isinstance(patterns, range) or not patterns or patterns.step < 1:
-            raise ValueError(f"patterns is a range of bit patterns, got {patterns!r}")
+            raise ValueError(
+                f"patterns is a range of bit patterns that goes up and is not empty, such as "
+                f"range(0x3f80, 0x4000); got {patterns!r}"
+            )
         if patterns.start < 0 or patterns.stop > 2 ** (8 * dtype.itemsize):
-            raise ValueError(f"bit patterns of {name} are below 2**{8 * dtype.itemsize}")
+            raise ValueError(
+                f"bit patterns of {name} are 0 or more and below 2**{8 * dtype.itemsize}; "
+                f"got {patterns!r}"
+            )
         return Coverage(((patterns.start, patterns.stop, patterns.step),))
     if exhaustive or (dtype.itemsize == 2 and not several):
         return Coverage(((0, 2 ** (8 * dtype.itemsize), 1),))
-    if not isinstance(samples, int) or isinstance(samples, bool) or samples < 1:
+    if not _is_whole(samples, least=1):
         raise ValueError(f"samples is a number of inputs, got {samples!r}")
+    if not _is_whole(seed, least=0):
+        raise ValueError(f"seed is a whole number, 0 or more; got {seed!r}")
     return Coverage((), samples, seed)
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from gradsmith.backends.aten import compile_expression
+from gradsmith.calculus.derivative import differentiate
 from gradsmith.formula.expression import Call, Expr, Symbol, walk
 from gradsmith.formula.formula import Formula
 from gradsmith.truth import exactly
@@ -236,8 +237,10 @@ def _check_alike(ours: Subject, theirs: Subject, runs: list[dict[str, Tensor]]) 
 
 
 def _operations(formula: Formula, names: Mapping[str, Tensor]) -> int:
-    roots: list[Expr] = [formula.expression]
-    roots += [exactly.slope(formula, name) for name in formula.inputs]
+    value = formula.applied(*map(Symbol, formula.inputs))
+    # As the rules give them: nothing simplified.
+    slopes = [differentiate(value, Symbol(name)) for name in formula.inputs]
+    roots = [formula.expression, *slopes]
     nodes = [node for node in walk(*roots) if isinstance(node, Call)]
     counted = [n for n in nodes if n.args and not n.function.boolean and _varies(n)]
     return max(_LEAST, len(counted))

@@ -25,6 +25,7 @@ import torch
 
 from gradsmith.backends import dispatch
 from gradsmith.truth.accuracy import Accuracy
+from gradsmith.truth.files import PART, write_whole
 from gradsmith.truth.sweep import Sweep, Task
 
 Results = list[Accuracy]
@@ -55,9 +56,9 @@ class State:
         self._folder.mkdir(parents=True, exist_ok=True)
         about = self._folder / _DESCRIPTION
         if not about.exists():
-            if any(name.suffix != ".part" for name in self._folder.iterdir()):
+            if any(name.suffix != PART for name in self._folder.iterdir()):
                 raise ValueError(f"{self._folder} is not empty and holds no finished chunks")
-            _write(about, description)
+            write_whole(about, description)
         else:
             self._check(about, key)
 
@@ -99,7 +100,7 @@ class State:
             "chunk": chunk,
             "results": [result.as_data() for result in results],
         }
-        _write(self._path(chunk), json.dumps(data))
+        write_whole(self._path(chunk), json.dumps(data))
 
     def _path(self, chunk: int) -> Path:
         return self._folder / f"chunk-{chunk:05d}.json"
@@ -116,12 +117,6 @@ def discard(folder: Path) -> None:
         folder.rmdir()
     except OSError:  # gone already, or something else is in it
         return
-
-
-def _write(path: Path, text: str) -> None:
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
 
 
 def run(

@@ -17,12 +17,10 @@ import torch
 from torch import Tensor
 
 from gradsmith.activation import Activation
-from gradsmith.calculus.derivative import differentiate
 from gradsmith.errors import FormulaError
-from gradsmith.formula.expression import Expr, Symbol
 from gradsmith.formula.formula import Formula
 from gradsmith.formula.trace import trace
-from gradsmith.numerics.measure import exact_values
+from gradsmith.truth.oracle import Oracle
 from gradsmith.truth.subject import Subject
 
 FIRST = "gradient, first call"
@@ -106,15 +104,6 @@ def _formula(
         return None
 
 
-def slope(formula: Formula, name: str) -> Expr:
-    """The derivative as the rules give it, nothing simplified; parameters are numbers."""
-    return differentiate(_with_numbers(formula), Symbol(name))
-
-
-def _with_numbers(formula: Formula) -> Expr:
-    return formula.applied(*(Symbol(name) for name in formula.inputs))
-
-
 def rows(
     chain: Chain,
     points: Mapping[str, Tensor],
@@ -135,11 +124,11 @@ def rows(
         name: x.detach().double().flatten().cpu()
         for name, x in zip(formula.inputs, points.values(), strict=True)
     }
-    value = _evaluated(_with_numbers(formula), columns)
+    value = _evaluated(Oracle(formula), 0, columns)
     found: dict[str, Exact] = {"output": _summed(value, first.numel()) if chain.summed else value}
     g = upstream(output).double().flatten().cpu()
     for name, key in zip(formula.inputs, points, strict=True):
-        slopes = _evaluated(slope(formula, name), columns)
+        slopes = _evaluated(Oracle(formula, wrt=name), 1, columns)
         suffix = "" if len(points) == 1 else f", with respect to {key}"
         found[FIRST + suffix] = found[ZEROED + suffix] = slopes
         found[SECOND + suffix] = _scaled(slopes, torch.tensor([2.0]))
@@ -147,17 +136,18 @@ def rows(
     return found
 
 
-def _evaluated(root: Expr, columns: Mapping[str, Tensor]) -> Exact:
+def _evaluated(oracle: Oracle, order: int, columns: Mapping[str, Tensor]) -> Exact:
     known: dict[int, tuple[float, float]] = {}
 
     def at(indices: Tensor) -> Split:
         new = [i for i in indices.tolist() if i not in known]
         values = {name: np.array([float(x[i]) for i in new]) for name, x in columns.items()}
-        high, low = exact_values(root, tuple(columns), values)
-        known.update(zip(new, zip(high.tolist(), low.tolist(), strict=True), strict=True))
+        exact = oracle.exact(order, values)
+        both = zip(exact.high.tolist(), exact.low.tolist(), strict=True)
+        known.update(zip(new, both, strict=True))
         pairs = [known[i] for i in indices.tolist()]
-        both = torch.tensor(pairs, dtype=torch.float64).reshape(-1, 2)
-        return both[:, 0], both[:, 1]
+        columns_of = torch.tensor(pairs, dtype=torch.float64).reshape(-1, 2)
+        return columns_of[:, 0], columns_of[:, 1]
 
     return at
 

@@ -20,6 +20,7 @@ from gradsmith.catalogue import Entry, formula_of
 from gradsmith.truth.certificate import Certificate
 from gradsmith.truth.certify import certify
 from gradsmith.truth.distribute import Tell
+from gradsmith.truth.files import write_whole
 from gradsmith.truth.subject import Subject
 
 DTYPES: Final = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
@@ -69,13 +70,12 @@ class Page:
             "format": _FORMAT,
             "entry": self.entry,
             "dtype": self.dtype,
-            "ours": [json.loads(certificate.to_json()) for certificate in self.ours],
-            "theirs": json.loads(self.theirs.to_json()) if self.theirs else None,
+            "ours": [certificate.as_data() for certificate in self.ours],
+            "theirs": self.theirs.as_data() if self.theirs else None,
         }
         folder.mkdir(parents=True, exist_ok=True)
-        beside = folder / f".{self.file}.new"
-        beside.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        beside.replace(folder / self.file)
+        text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        write_whole(folder / self.file, text)
 
     @classmethod
     def load(cls, path: Path) -> Page:
@@ -92,8 +92,8 @@ class Page:
             return cls(
                 data["entry"],
                 data["dtype"],
-                tuple(Certificate.from_json(json.dumps(part)) for part in data["ours"]),
-                Certificate.from_json(json.dumps(theirs)) if theirs else None,
+                tuple(Certificate.from_data(part) for part in data["ours"]),
+                Certificate.from_data(theirs) if theirs else None,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is no page of a ledger: {error}") from error

@@ -8,8 +8,7 @@ as narrow as asked. Infinite inputs give the limit, signed zeros the sign of the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
-from math import factorial, inf, isinf, isnan, nan, nextafter
+from math import factorial, isinf, isnan, nan
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +19,19 @@ from gradsmith.errors import FormulaError
 from gradsmith.formula.expression import Expr, Symbol, as_expr
 from gradsmith.formula.formula import Formula
 from gradsmith.truth.jets import Jets
+from gradsmith.truth.limits import (
+    FAR,
+    MAX_BITS,
+    NO_VALUE,
+    PLACES,
+    SMALLEST,
+    Found,
+    Point,
+    alike,
+    limit_of,
+    split,
+    unknown_or_none,
+)
 from gradsmith.truth.series import (
     UNDECIDED,
     UNDEFINED,
@@ -30,22 +42,10 @@ from gradsmith.truth.series import (
 )
 
 START_BITS = 128
-MAX_BITS = 8192
 HIGH_AND_LOW = 108
 """Bits that two float64 hold together, and two more."""
-NEGLIGIBLE = arb(2) ** -1400
-"""Below this every dtype rounds to zero; only the sign is still asked for."""
 
-_BESIDE_ZERO = 2.0**-1074
-_SUBNORMAL = 2.0**-1022
 _KEPT = 20_000  # series at points, for other orders
-_FAR = (64, 128, 256, 512, 1024, 2048)
-"""Powers of two at which a limit is read off."""
-_PLACES = ((1.0, 0.0), (1.375, 0.3125))
-"""At each the points m·2ᵏ + c: what oscillates differs between them."""
-_SETTLED = arb(2) ** -60
-_NOTHING = arb(NEGLIGIBLE).log()
-_STEADY = 0.4  # a logarithm's own logarithm grows by log(2) = 0.69 from one of _FAR to the next
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -57,42 +57,19 @@ class Exact(NamedTuple):
     Attributes:
         high: the value rounded to float64: infinite where the value or its limit is, a zero with
             the value's sign below the smallest subnormal, NaN where there is no value.
-        low: what is left, rounded.
+        low: what is left, rounded; among float64's subnormal numbers, where that would lose it, it
+            is a multiple of the smallest of them, and ``rest`` has what is left then.
         sign_known: where ``high`` is zero, whether its sign is that of the exact value or, at an
             input of ±0 or ±∞, of the limit. A function that is identically zero has none.
         decided: whether the value is known; where it is not, ``high`` is NaN.
+        rest: what ``low`` could not hold, in units of float64's smallest number.
     """
 
     high: Floats
     low: Floats
     sign_known: Flags
     decided: Flags
-
-
-class _Point(NamedTuple):
-    high: float
-    low: float = 0.0
-    sign_known: bool = True
-    decided: bool = True
-
-
-_NO_VALUE = _Point(nan)
-
-
-class _Found(NamedTuple):
-    """A value as a ball; the sign is known even where the ball is around zero."""
-
-    ball: arb
-    sign: int | None
-    value: Value
-
-    def is_accurate(self, bits: int) -> bool:
-        ball = self.ball
-        if ball.rel_accuracy_bits() >= bits or ball.is_zero():
-            return True
-        if not ball.is_finite():
-            return bool(ball.rad().is_finite())
-        return bool(abs(ball) < NEGLIGIBLE) and self.sign is not None
+    rest: Floats
 
 
 class Oracle:
@@ -164,10 +141,14 @@ class Oracle:
         points = [self._point(order, x) for x in zip(*lists, strict=True)]
         if order >= self._highest:
             self._known.clear()
-        transposed = list(zip(*points, strict=True)) or [()] * 4
-        high, low = (np.array(column, dtype=np.float64) for column in transposed[:2])
-        known, decided = (np.array(column, dtype=np.bool_) for column in transposed[2:])
-        return Exact(high, low, known, decided)
+        high, low, known, decided, rest = list(zip(*points, strict=True)) or [()] * 5
+        return Exact(
+            np.array(high, dtype=np.float64),
+            np.array(low, dtype=np.float64),
+            np.array(known, dtype=np.bool_),
+            np.array(decided, dtype=np.bool_),
+            np.array(rest, dtype=np.float64),
+        )
 
     def _check(self, order: int, count: int) -> None:
         if order < 0:
@@ -177,7 +158,7 @@ class Oracle:
 
     def _value(
         self, order: int, point: Sequence[arb], bits: int, key: Sequence[float] = ()
-    ) -> _Found | Missing:
+    ) -> Found | Missing:
         """The value, UNDEFINED, or UNDECIDED where :data:`MAX_BITS` did not tell.
 
         Args:
@@ -187,7 +168,7 @@ class Oracle:
             key: the point as numbers, if its series is to be kept for other orders.
         """
         precision = START_BITS
-        best: _Found | Missing = UNDECIDED
+        best: Found | Missing = UNDECIDED
         while precision <= MAX_BITS:
             found = self._kept(order, point, precision, key)
             # The value may exist where a derivative does not.
@@ -204,7 +185,7 @@ class Oracle:
 
     def _kept(
         self, order: int, point: Sequence[arb], precision: int, key: Sequence[float]
-    ) -> _Found | Missing | None:
+    ) -> Found | Missing | None:
         """The same from a series to the highest order, made for the first order asked for."""
         if not key or order > self._highest:
             return None
@@ -215,55 +196,90 @@ class Oracle:
             self._known[place] = self.jets(point, self._highest + 1, precision)
         return _coefficient(self._known[place], order, precision)
 
-    def _point(self, order: int, x: Sequence[float]) -> _Point:
+    def _point(self, order: int, x: Sequence[float]) -> Point:
         if any(map(isnan, x)):
-            return _NO_VALUE
+            return NO_VALUE
         far = [i for i, value in enumerate(x) if isinf(value)]
         if far:
-            return self._limit(order, x, far[0]) if len(far) == 1 else _Point(nan, decided=False)
+            return self._limit(order, x, far[0]) if len(far) == 1 else Point(nan, decided=False)
         found = self._value(order, [arb(value) for value in x], HIGH_AND_LOW, x)
-        if found is UNDEFINED:
-            return _NO_VALUE
         if isinstance(found, Missing):
-            return _Point(nan, decided=False)
-        point = _split(found)
+            return self._beside(order, x[0], found) if len(x) == 1 else unknown_or_none(found)
+        point = split(found)
         if x[self._at] == 0 and point.high == 0:
             return self._signed_zero(order, x)
         return point
 
-    def _signed_zero(self, order: int, x: Sequence[float]) -> _Point:
+    def _signed_zero(self, order: int, x: Sequence[float]) -> Point:
         """Zero at an input of ±0, with the sign of the values beside it on its side."""
         point = [arb(value) for value in x]
         signs = []
-        for distance in (_BESIDE_ZERO, 8 * _BESIDE_ZERO):
+        for distance in (SMALLEST, 8 * SMALLEST):
             point[self._at] = arb(np.copysign(distance, x[self._at]))
             value = self._value(order, point, 8)
             signs.append(None if isinstance(value, Missing) else value.sign)
         known = signs[0] == signs[1] and signs[0] in (-1, 1)
-        return _Point(-0.0 if known and signs[0] == -1 else 0.0, 0.0, known)
+        return Point(-0.0 if known and signs[0] == -1 else 0.0, 0.0, known)
 
-    def _limit(self, order: int, x: Sequence[float], at: int) -> _Point:
+    def _limit(self, order: int, x: Sequence[float], at: int) -> Point:
         """The limit as one argument goes to infinity, read off at ever farther points.
 
         What settles, and what shrinks or grows without bound, is told apart from what oscillates.
         """
         side = 1 if x[at] > 0 else -1
-        point = [arb(0) if i == at else arb(value) for i, value in enumerate(x)]
-        found: list[_Found] = []
-        for exponent in _FAR:
-            for factor, offset in _PLACES:
-                with ctx.workprec(2 * _FAR[-1]):
-                    point[at] = side * (factor * arb(2) ** exponent + offset)
-                value = self._value(order, point, 80)
-                if value is UNDEFINED:
-                    return _NO_VALUE
-                if isinstance(value, Missing):
-                    return _Point(nan, decided=False)
-                found.append(value)
-        return _limit_of(found)
+        points = []
+        for exponent in FAR:
+            for factor, offset in PLACES:
+                with ctx.workprec(2 * FAR[-1]):
+                    far = side * (factor * arb(2) ** exponent + offset)
+                points.append([far if i == at else arb(value) for i, value in enumerate(x)])
+        return self._read_off(order, points) or NO_VALUE
+
+    def _beside(self, order: int, x: float, missing: Missing) -> Point:
+        """Where the one argument has no value, or none was enclosed: the limit from its sides.
+
+        At ±0 that of its sign counts: 1/x is −∞ at −0. Elsewhere both must agree, so that 1/(x − 1)
+        has no value at 1, and its square is infinite. A side without values does not count: the
+        derivative of √x is infinite at both zeros.
+        """
+        both = {side: self._from_side(order, x, side) for side in (1.0, -1.0)}
+        there = [limit for limit in both.values() if limit is not None]
+        if not there:
+            # Values at single points, as (−2)ˣ has, have no derivative.
+            return NO_VALUE if order else unknown_or_none(missing)
+        of_sign = both[np.copysign(1.0, x)] if x == 0 else None
+        if of_sign is not None:
+            return of_sign
+        if len(there) == 1 or alike(*there):
+            return there[0]
+        return NO_VALUE if all(limit.decided for limit in there) else unknown_or_none(UNDECIDED)
+
+    def _from_side(self, order: int, x: float, side: float) -> Point | None:
+        """The limit as the argument comes nearer from above or below, None if no values are there.
+
+        Read off like :meth:`_limit`.
+        """
+        points = []
+        for exponent in FAR:
+            for factor, _ in PLACES:
+                with ctx.workprec(2 * FAR[-1]):
+                    points.append([arb(x) + side * factor * arb(2) ** -exponent])
+        return self._read_off(order, points)
+
+    def _read_off(self, order: int, points: Sequence[Sequence[arb]]) -> Point | None:
+        """The limit of the values at these points, None if there are none."""
+        found: list[Found] = []
+        for point in points:
+            value = self._value(order, point, 80)
+            if value is UNDEFINED:
+                return None
+            if isinstance(value, Missing):
+                return unknown_or_none(value)
+            found.append(value)
+        return limit_of(found)
 
 
-def _coefficient(series: Series, order: int, precision: int) -> _Found | Missing:
+def _coefficient(series: Series, order: int, precision: int) -> Found | Missing:
     """The derivative of that order, of a Taylor series."""
     if isinstance(series, Missing):
         return series
@@ -271,43 +287,4 @@ def _coefficient(series: Series, order: int, precision: int) -> _Found | Missing
         value = coefficients(series, order + 1)[order]
         if order > 1:
             value = Value(value.mantissa * factorial(order), value.exponent)
-        return _Found(value.ball(), value.sign(), value)
-
-
-def _split(found: _Found) -> _Point:
-    ball, side = found.ball, found.sign
-    if not ball.rad().is_finite():
-        return _Point(nan, decided=False)
-    high = float(ball.mid())
-    if abs(high) < _SUBNORMAL and abs(arb(high)) > abs(ball.mid()):
-        # What is left could not be held: half of the smallest number must not look like all of it.
-        high = nextafter(high, 0.0)
-    if high == 0:
-        # Of a value above half of the smallest number all of it is left.
-        rest = float(ball.mid()) if abs(ball) < arb(_BESIDE_ZERO) else 0.0
-        return _Point(-0.0 if side == -1 else 0.0, rest, side in (-1, 1))
-    if isinf(high):
-        return _Point(high)
-    with ctx.workprec(MAX_BITS):
-        return _Point(high, float(ball.mid() - high))
-
-
-def _limit_of(found: Sequence[_Found]) -> _Point:
-    """The limit of values at the points of :data:`_FAR`."""
-    signs = {value.sign for value in found[-6:]}
-    side = signs.pop() if len(signs) == 1 else None
-    zero = _Point(-0.0 if side == -1 else 0.0, 0.0, side in (-1, 1))
-    if side == 0:
-        return zero
-    last = found[-1].ball
-    if last.is_finite() and abs(last) > NEGLIGIBLE:
-        others = [value.ball for value in found[-4:-1]]
-        if all(abs(last - other) < abs(last) * _SETTLED for other in others):
-            return _split(found[-1])
-    levels = [value.value.magnitude().mid() for value in found]
-    pairs = [(a, b) for i in (0, 1) for a, b in pairwise(levels[i::2])]
-    if all(a - b > _STEADY for a, b in pairs) or all(a < _NOTHING for a in levels[-6:]):
-        return zero
-    if side in (-1, 1) and all(b - a > _STEADY for a, b in pairs):
-        return _Point(inf if side == 1 else -inf)
-    return _Point(nan, decided=False)
+        return Found(value.ball(), value.sign(), value)

@@ -7,14 +7,16 @@ never replaced by something else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from gradsmith.formula.formula import Formula
 from gradsmith.operator.pointwise import Pointwise
+from gradsmith.operator.saving import OUTPUT
 from gradsmith.truth.subject import Subject
 
 _NAMES = ("value", "derivative", "second derivative")
@@ -43,11 +45,14 @@ def quantities(formula: Formula, orders: Sequence[int], wrt: str | None) -> tupl
     """What is certified: of each order, for each input or for ``wrt`` alone.
 
     Raises:
+        TypeError: ``orders`` is no sequence.
         ValueError: an order is not 0, 1 or 2, or the formula has no such input.
     """
     if wrt is not None and wrt not in formula.inputs:
         raise ValueError(f"wrt is one of the inputs {', '.join(formula.inputs)}, not {wrt!r}")
-    wrong = [order for order in orders if order not in (0, 1, 2)]
+    if not isinstance(orders, Sequence):
+        raise TypeError(f"orders is a sequence such as (0, 1), got {orders!r}")
+    wrong = [order for order in orders if type(order) is not int or order not in (0, 1, 2)]
     if wrong or not orders:
         given = ", ".join(map(repr, wrong)) or "none"
         raise ValueError(f"orders are among 0, 1 and 2; got {given}")
@@ -93,15 +98,21 @@ class Evaluation:
             self(*probes)
         except (RuntimeError, TypeError, NotImplementedError) as error:
             name = str(dtype).removeprefix("torch.")
-            message = f"{subject.name} cannot be called with {name} tensors: {_first_line(error)}"
+            tensors = " and ".join(f"a {name} tensor for {of}" for of in self._names)
+            message = f"{subject.name} cannot be called with {tensors}: {_first_line(error)}"
             raise ValueError(message) from error
 
     def __call__(self, *columns: Tensor) -> dict[Quantity, Tensor]:
         """The quantities that are available, for inputs of one shape."""
-        if self._subject.activation is not None:
-            with torch.no_grad():
-                return {quantity: self._ours(quantity, columns) for quantity in self._asked}
-        return self._foreign(columns)
+        activation = self._subject.activation
+        if activation is None:
+            return self._by_autograd(self._subject.call, columns)
+        if OUTPUT in activation.save_plan().saved:
+            return self._by_autograd(
+                lambda *xs: activation(*xs, *self._parameters.values()), columns
+            )
+        with torch.no_grad():
+            return {quantity: self._ours(quantity, columns) for quantity in self._asked}
 
     def _ours(self, quantity: Quantity, columns: Sequence[Tensor]) -> Tensor:
         # Backward and double backward run the operation's own gradients, with upstream gradient 1.
@@ -118,15 +129,18 @@ class Evaluation:
             **self._parameters,
             **dict(zip(self._names, columns, strict=True)),
         }
-        operands = [values.get(name, 1.0) for name in operation.operands]
-        if not any(isinstance(operand, Tensor) for operand in operands):
-            operands[-1] = torch.ones_like(columns[0])
+        # A tensor, as autograd gives it: a number might be computed in another way.
+        ones = torch.ones_like(columns[0]) if quantity.order else 1.0
+        operands = [values.get(name, ones) for name in operation.operands]
         return operation(*operands).expand_as(columns[0])
 
-    def _foreign(self, columns: Sequence[Tensor]) -> dict[Quantity, Tensor]:
+    def _by_autograd(
+        self, call: Callable[..., Any], columns: Sequence[Tensor]
+    ) -> dict[Quantity, Tensor]:
         differentiated = any(quantity.order for quantity in self._asked)
-        leaves = [column.detach().requires_grad_(differentiated) for column in columns]
-        value = self._subject.call(*leaves)
+        # Copies: a function that works in place must not change what it is judged by.
+        leaves = [column.detach().clone().requires_grad_(differentiated) for column in columns]
+        value = call(*leaves)
         self._check(value, columns[0])
         found: dict[Quantity, Tensor] = {}
         for quantity in self._asked:

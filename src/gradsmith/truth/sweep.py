@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gradsmith.calculus.derivative import derivative
-from gradsmith.formula.expression import Expr, Number, Symbol, free_symbols
+from gradsmith.formula.expression import Expr, Symbol, free_symbols
 from gradsmith.formula.formula import Formula
 from gradsmith.truth import tally, ulp
 from gradsmith.truth.accuracy import Accuracy
@@ -68,9 +68,11 @@ class Sweep:
         names = dict.fromkeys(q.wrt or formula.inputs[0] for q in task.quantities)
         highest = max(quantity.order for quantity in task.quantities)
         self._oracles = {name: Oracle(formula, wrt=name, highest=highest) for name in names}
-        self._zero = [q for q in task.quantities if _is_zero(formula, q)]
+        fixed = [q for q in task.quantities if not free_symbols(_expression(formula, q))]
+        self._constant = {q: self._value_of(q) for q in fixed}
+        zero = [q for q, value in self._constant.items() if value == (0, 0)]
         self._unread = {q: _unread(formula, q) for q in task.quantities}
-        self._evaluate = Evaluation(task.subject, formula, task.quantities, task.dtype, self._zero)
+        self._evaluate = Evaluation(task.subject, formula, task.quantities, task.dtype, zero)
         self._patterns = [range(*part) for part in task.coverage.patterns]
         self._columns: tuple[Tensor, ...] = ()
         if task.coverage.samples:
@@ -108,6 +110,12 @@ class Sweep:
     def _oracle(self, quantity: Quantity) -> Oracle:
         return self._oracles[quantity.wrt or self.task.formula.inputs[0]]
 
+    def _value_of(self, quantity: Quantity) -> tuple[float, float]:
+        """The exact value of a quantity that reads no input, as a sum."""
+        anywhere = {name: np.ones(1) for name in self.task.formula.inputs}
+        exact = self._oracle(quantity).exact(quantity.order, anywhere)
+        return float(exact.high[0]), float(exact.low[0])
+
     def run(self, chunk: int) -> list[Accuracy]:
         """The figures of one chunk, in the order of the task's quantities."""
         part = self._chunks[chunk]
@@ -122,7 +130,8 @@ class Sweep:
     def _swept(self, patterns: range | Patterns) -> list[Accuracy]:
         """Exact values from polynomials with a proven margin."""
         found = {
-            q: Errors(self._empty(q), cover, q in self._zero) for q, cover in self._covers.items()
+            q: Errors(self._empty(q), cover, self._constant.get(q, (None,))[0])
+            for q, cover in self._covers.items()
         }
         for start in range(0, len(patterns), _BLOCK):
             part = patterns[start : start + _BLOCK]
@@ -160,10 +169,12 @@ class Sweep:
             # NaN where it is not read: ∂(a·σ(b))/∂a is σ(b), whatever a is.
             named[name] = np.where(np.isnan(named[name]), 0.0, named[name])
         exact = self._oracle(quantity).exact(quantity.order, named)
-        high, low, sign_known, decided = map(torch.from_numpy, exact)
-        if quantity in self._zero:  # what reads no input is 0 at NaN as well
-            high = torch.where(high.isnan() & (computed == 0), 0.0, high)
-        verdict = ulp.judge(computed, high, low, zero_sign=sign_known, decided=decided)
+        high, low, sign_known, decided, rest = map(torch.from_numpy, exact)
+        if quantity in self._constant:  # what reads no input has its value at NaN as well
+            at_nan = high.isnan() & ~computed.isnan()
+            value, left = self._constant[quantity]
+            high, low = torch.where(at_nan, value, high), torch.where(at_nan, left, low)
+        verdict = ulp.judge(computed, high, low, zero_sign=sign_known, decided=decided, rest=rest)
         return high, verdict
 
     def _rough(self) -> list[Callable[..., float]]:
@@ -191,7 +202,3 @@ def _unread(formula: Formula, quantity: Quantity) -> list[str]:
     """The inputs on which the quantity does not depend."""
     read = {symbol.name for symbol in free_symbols(_expression(formula, quantity))}
     return [name for name in formula.inputs if name not in read]
-
-
-def _is_zero(formula: Formula, quantity: Quantity) -> bool:
-    return quantity.wrt is not None and _expression(formula, quantity) is Number(0)

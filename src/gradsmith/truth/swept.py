@@ -132,10 +132,10 @@ class Errors:
     Args:
         start: an empty :class:`Accuracy` of the quantity.
         cover: its pieces.
-        constant: whether it reads no input, so that it is 0 at NaN as well.
+        constant: its value, if it reads no input and so has this value at NaN as well.
     """
 
-    def __init__(self, start: Accuracy, cover: Cover, constant: bool = False) -> None:
+    def __init__(self, start: Accuracy, cover: Cover, constant: float | None = None) -> None:
         self._empty, self._cover, self._constant = start, cover, constant
         self._asked = start  # what was judged result by result
         self._checked = 0
@@ -308,11 +308,13 @@ class Errors:
         x = block.x()
         none = np.isnan(x) if piece is None else np.full(len(x), piece.kind == "undefined")
         if none.all():
-            right = block.y == 0 if self._constant else np.isnan(block.y)
-            if right.all():
+            lost = np.isnan(block.y)
+            if lost.all() or (self._constant == 0 and not block.y.any()):
                 self._count_right(len(x))
                 return
-            self._judge(block, torch.full((len(x),), torch.nan, dtype=torch.float64))
+            # What reads no input is right at NaN with its value, and with NaN.
+            value = math.nan if self._constant is None else self._constant
+            self._judge(block, torch.from_numpy(np.where(lost, math.nan, value)))
         elif none.any():  # infinity, and the NaNs that follow it
             for some in (~none, none):
                 self._ask(block.only(np.flatnonzero(some)), None)
@@ -320,8 +322,10 @@ class Errors:
             exact = self._cover.oracle.exact(
                 self._cover.order, {self._cover.oracle.arguments[0]: x}
             )
-            high, low, sign_known, decided = map(torch.from_numpy, exact)
-            verdict = ulp.judge(block.computed, high, low, zero_sign=sign_known, decided=decided)
+            high, low, sign_known, decided, rest = map(torch.from_numpy, exact)
+            verdict = ulp.judge(
+                block.computed, high, low, zero_sign=sign_known, decided=decided, rest=rest
+            )
             self._add(block, high, verdict)
 
     def _judge(self, block: _Block, high: Tensor, margin: float = 0.0) -> None:

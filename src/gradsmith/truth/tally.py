@@ -16,7 +16,8 @@ from gradsmith.truth.quantities import Quantity
 def empty(quantity: Quantity, several: bool, unavailable: str = "") -> Accuracy:
     """Nothing looked at yet."""
     name = quantity.name(several)
-    return Accuracy(name, quantity.order, quantity.wrt, unavailable=unavailable)
+    above = dict.fromkeys(THRESHOLDS, 0)
+    return Accuracy(name, quantity.order, quantity.wrt, above=above, unavailable=unavailable)
 
 
 def counted(

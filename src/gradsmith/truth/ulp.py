@@ -91,6 +91,7 @@ def judge(
     *,
     zero_sign: Tensor | None = None,
     decided: Tensor | None = None,
+    rest: Tensor | None = None,
 ) -> Verdict:
     """Each computed value beside the exact one.
 
@@ -114,13 +115,19 @@ def judge(
         zero_sign: where ``high`` is zero, whether its sign bit is that of the exact value or
             limit. Left out: nowhere.
         decided: where the exact value is known. Left out: everywhere.
+        rest: what ``low`` could not hold, in units of float64's smallest number. Left out: nothing.
     """
     dtype = computed.dtype
     known = torch.ones_like(high, dtype=torch.bool) if decided is None else decided
     wide = computed.double()
     infinite = overflows(high, low, dtype)
     none = high.isnan()
-    apart = ((wide - high) - low).abs() / unit(high, dtype, low)
+    size = unit(high, dtype, low)
+    apart = ((wide - high) - low) / size
+    if rest is not None:
+        # As a tensor: a number over a tensor is the number times 1/tensor, which is infinite here.
+        apart = apart - rest * (torch.full_like(size, 2.0**-1074) / size)
+    apart = apart.abs()
     kind = torch.zeros_like(high, dtype=torch.uint8)
 
     # From the mildest to the gravest: what comes later overrides.

@@ -146,5 +146,5 @@ def error_of_fit(fit: Fit, wanted: Callable[[arb], arb], whole: Callable[[arb, a
 
 def is_what_the_script_makes(family: str) -> bool:
     """Whether the generator of these coefficients finds nothing to change."""
-    command = [sys.executable, str(SCRIPTS / f"{family}.py"), "--check"]
+    command = [sys.executable, str(SCRIPTS / "generate.py"), family, "--check"]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0

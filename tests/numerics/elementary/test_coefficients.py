@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from math import cos, frexp, pi
 from pathlib import Path
@@ -47,6 +46,14 @@ FITS: dict[str, tuple[Fit, Series, Series, int, int]] = {
     "EXPM1_SHORT": (exponential.EXPM1_SHORT, _expm1, lambda x: arb(0), 1, 1),
     "LOG_F64": (logarithm.LOG_F64, _log1p, lambda x: x - x**2 / 2, 3, 1),
     "LOG_F32": (logarithm.LOG_F32, _log1p, lambda x: x - x**2 / 2, 3, 1),
+    "LOG_WORDS": (logarithm.LOG_WORDS, _log1p, lambda x: x - x**2 / 2 + x**3 / 3, 4, 1),
+    "RECIPROCAL_WORDS": (
+        logarithm.RECIPROCAL_WORDS,
+        lambda x: 1 / (1 + x),
+        lambda x: arb(0),
+        0,
+        1,
+    ),
     "LOG_SHORT": (logarithm.LOG_SHORT, _log1p, lambda x: arb(0), 1, 1),
     "ATANH_F64": (logarithm.ATANH_F64, lambda x: x.atanh(), lambda x: x + x**3 / 3, 5, 2),
     "SINH_F64": (hyperbolic.SINH_F64, lambda x: x.sinh(), lambda x: x, 3, 2),
@@ -103,6 +110,7 @@ def test_constants_in_parts() -> None:
             ((exponential.LOG2_E_F64,), 1 / ln2(), 53),
             ((exponential.LOG2_E_F32,), 1 / ln2(), 24),
             (logarithm.THIRD, arb(1) / 3, 53),
+            (logarithm.THIRD_F32, arb(1) / 3, 24),
         ):
             # The last part is the number nearest to what the others leave.
             rest = value - sum(map(arb, parts), arb(0))
@@ -113,16 +121,17 @@ def test_constants_in_parts() -> None:
 
 
 @pytest.fixture(scope="module")
-def generator() -> ModuleType:
+def generator() -> Iterator[ModuleType]:
     if not GENERATOR.exists() or shutil.which("sollya") is None:
         pytest.skip("needs the source tree and Sollya")
     spec = importlib.util.spec_from_file_location("generate", GENERATOR)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["generate"] = module
-    spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(GENERATOR.parent)
+        spec.loader.exec_module(module)
+        yield module
 
 
 @pytest.mark.parametrize("family", ["exponential", "hyperbolic", "logarithm"])

@@ -7,12 +7,22 @@ turn, so that one polynomial is enough, and takes angles below 2¹³⁶, among t
 
 from __future__ import annotations
 
-from gradsmith.numerics.builder import Value, bits, equal, fma, rint, select
+from gradsmith.numerics.builder import (
+    Value,
+    bits,
+    equal,
+    fma,
+    minimum,
+    rint,
+    select,
+    two_sum,
+    with_sign_of,
+)
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.elementary.coefficients import circular as data
 from gradsmith.numerics.elementary.polynomial import horner
-from gradsmith.numerics.elementary.reduction import LAYOUTS, at_most, with_sign_of
-from gradsmith.numerics.elementary.turns import SMALL, reduce_quickly, turns, two_sum
+from gradsmith.numerics.elementary.reduction import LAYOUTS
+from gradsmith.numerics.elementary.turns import SMALL, reduce_quickly, turns
 from gradsmith.numerics.program import F32, F64
 
 _SIN = {F64: data.SIN_F64, F32: data.SIN_F32}
@@ -97,7 +107,7 @@ def atan(x: Value, accuracy: Accuracy = Accuracy.FULL) -> Value:
         y = z * horner(z * z, data.ATAN_SHORT.coefficients)
         return with_sign_of(select(steep, data.HALF_PI_F64_HIGH - y, y), x)
     # atan(x) = π/2 − atan(1/x), with what 1/x lacks, and π/2 in two parts.
-    held = at_most(size, _UPRIGHT)
+    held = minimum(size, _UPRIGHT)
     inverse = 1.0 / held
     z = select(steep, inverse, size)
     square = z * z

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import sqrt
 
-from gradsmith.numerics.builder import Value, fma, select
+from gradsmith.numerics.builder import Value, fma, minimum, select, two_sum, with_sign_of
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.elementary.coefficients import error_function as data
 from gradsmith.numerics.elementary.coefficients.exponential import EXP_F32, EXP_F64, EXP_SHORT
@@ -20,14 +20,11 @@ from gradsmith.numerics.elementary.exponential import exp
 from gradsmith.numerics.elementary.polynomial import Fit, horner
 from gradsmith.numerics.elementary.reduction import (
     LAYOUTS,
-    at_most,
     power_of_two,
     reduce,
     reduce_quickly,
     scaled_in_steps,
-    with_sign_of,
 )
-from gradsmith.numerics.elementary.turns import two_sum
 from gradsmith.numerics.program import F32, F64, Type
 
 
@@ -99,7 +96,7 @@ def erf(x: Value, accuracy: Accuracy = Accuracy.FULL) -> Value:
     constants = _CONSTANTS[x.type]
     near = fma(horner(x * x, constants.erf.coefficients), x, x)
     size = abs(x)
-    exponent, mantissa = _tail(at_most(size, constants.one), LAYOUTS[x.type].bias)
+    exponent, mantissa = _tail(minimum(size, constants.one), LAYOUTS[x.type].bias)
     far = with_sign_of(fma(mantissa, -power_of_two(exponent), 1.0), x)
     return select(size < sqrt(constants.erf.high), near, far)
 
@@ -108,7 +105,7 @@ def erfc(x: Value, accuracy: Accuracy = Accuracy.FULL) -> Value:
     """1 − erf(x), without the cancellation that this suffers for x > 0."""
     if x.type is F64 and accuracy is Accuracy.SHORT:
         return _erfc_short(x)
-    size = at_most(abs(x), _CONSTANTS[x.type].nothing)
+    size = minimum(abs(x), _CONSTANTS[x.type].nothing)
     exponent, mantissa = _tail(size, 2 * LAYOUTS[x.type].bias)
     tail = scaled_in_steps(mantissa, exponent)
     return select(x < 0.0, 2.0 - tail, tail)
@@ -127,7 +124,7 @@ def erfcx(x: Value, accuracy: Accuracy = Accuracy.FULL) -> Value:
 
     # 2·exp(x²) − erfcx(|x|), in quarters of 2·exp(x²), which may exceed the largest power of two.
     exponent, excess = _exp_of_square(
-        at_most(size, constants.infinite), LAYOUTS[x.type].bias - 1, sign=1.0
+        minimum(size, constants.infinite), LAYOUTS[x.type].bias - 1, sign=1.0
     )
     scale = power_of_two(exponent)
     total = 1.0 + excess
@@ -182,7 +179,7 @@ def _erf_short(x: Value) -> Value:
 
 
 def _erfc_short(x: Value) -> Value:
-    size = at_most(abs(x), _SHORT_NOTHING)
+    size = minimum(abs(x), _SHORT_NOTHING)
     exponent, r = reduce_quickly(size * -size, LAYOUTS[F64].bias)
     above = horner(size, data.ERFC_SHORT_ABOVE.coefficients)
     below = horner(size, data.ERFC_SHORT_BELOW.coefficients)

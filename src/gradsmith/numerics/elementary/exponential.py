@@ -7,14 +7,12 @@ parts: r, and the sum of the largest terms.
 
 from __future__ import annotations
 
-from gradsmith.numerics.builder import Value, fma, select
+from gradsmith.numerics.builder import Value, clamped, fma, maximum, select
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.elementary.coefficients import exponential as data
 from gradsmith.numerics.elementary.polynomial import horner
 from gradsmith.numerics.elementary.reduction import (
     LAYOUTS,
-    at_least,
-    clamped,
     power_of_two,
     reduce,
     reduce_quickly,
@@ -103,7 +101,7 @@ def expm1_parts(x: Value, halved: bool) -> tuple[Value, Value]:
 def _expm1_short(x: Value) -> Value:
     # Where 2ᵏ is infinite, r must not be negative: that would subtract infinities.
     bias, step = LAYOUTS[F64].bias, data.LN2_SHORT
-    below = at_least(x, _MINUS_ONE[F64])
+    below = maximum(x, _MINUS_ONE[F64])
     held = select(below > (bias + 0.25) * step, (bias + 1.25) * step, below)
     exponent, r = reduce_quickly(held, bias)
     scale = power_of_two(exponent)

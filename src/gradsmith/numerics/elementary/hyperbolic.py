@@ -13,21 +13,22 @@ from __future__ import annotations
 
 from math import inf
 
-from gradsmith.numerics.builder import Value, bits, fma, select, sqrt
+from gradsmith.numerics.builder import (
+    Value,
+    bits,
+    fma,
+    maximum,
+    minimum,
+    select,
+    sqrt,
+    with_sign_of,
+)
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.elementary.coefficients import exponential, hyperbolic
 from gradsmith.numerics.elementary.exponential import expm1_parts
 from gradsmith.numerics.elementary.logarithm import log1p_of_sum
 from gradsmith.numerics.elementary.polynomial import horner
-from gradsmith.numerics.elementary.reduction import (
-    LAYOUTS,
-    at_least,
-    at_most,
-    power_of_two,
-    reduce,
-    reduce_quickly,
-    with_sign_of,
-)
+from gradsmith.numerics.elementary.reduction import LAYOUTS, power_of_two, reduce, reduce_quickly
 from gradsmith.numerics.program import F32, F64
 
 # From here up tanh(x) rounds to 1.
@@ -49,7 +50,7 @@ def tanh(x: Value, accuracy: Accuracy = Accuracy.FULL) -> Value:
     """The hyperbolic tangent: (1 − e⁻²ˣ)/(1 + e⁻²ˣ), for x ≥ 0."""
     if x.type is F64 and accuracy is Accuracy.SHORT:
         return with_sign_of(_tanh_short(abs(x)), x)
-    high, low = expm1_parts(at_least(abs(x) * -2.0, -2.0 * _ONE[x.type]), halved=False)
+    high, low = expm1_parts(maximum(abs(x) * -2.0, -2.0 * _ONE[x.type]), halved=False)
     # −n − rest = e⁻²ˣ − 1, and d − lost = 2 − n − rest
     n = -(high + low)
     rest = -(low + (high + n))
@@ -63,7 +64,7 @@ def tanh(x: Value, accuracy: Accuracy = Accuracy.FULL) -> Value:
 
 
 def _tanh_short(x: Value) -> Value:
-    exponent, r = reduce_quickly(at_most(x, _ONE[F64]) * -2.0, LAYOUTS[F64].bias)
+    exponent, r = reduce_quickly(minimum(x, _ONE[F64]) * -2.0, LAYOUTS[F64].bias)
     scale = power_of_two(exponent)
     series = r * horner(r, exponential.EXPM1_SHORT.coefficients)
     lost = fma(-scale, series, 1.0 - scale)
@@ -76,7 +77,7 @@ def sinh(x: Value, accuracy: Accuracy = Accuracy.FULL) -> Value:
     if x.type is F64 and accuracy is Accuracy.SHORT:
         plus, minus, odd, even = _parts_short(size)
         return with_sign_of(fma(plus, odd, minus * even), x)
-    up, down, r, odd, even = _parts(at_most(size, _INFINITE[x.type]))
+    up, down, r, odd, even = _parts(minimum(size, _INFINITE[x.type]))
     plus, minus = up + down, up - down
     lost = (up - minus) - down
     high = fma(plus, r, minus)
@@ -91,7 +92,7 @@ def cosh(x: Value, accuracy: Accuracy = Accuracy.FULL) -> Value:
     if x.type is F64 and accuracy is Accuracy.SHORT:
         plus, minus, odd, even = _parts_short(size)
         return fma(minus, odd, plus * even)
-    up, down, r, odd, even = _parts(at_most(size, _INFINITE[x.type]))
+    up, down, r, odd, even = _parts(minimum(size, _INFINITE[x.type]))
     plus, minus = up + down, up - down
     lost = (up - plus) + down
     high = fma(minus, r, plus)

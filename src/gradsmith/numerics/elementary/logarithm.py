@@ -37,15 +37,15 @@ def split(x: Value, full: bool, start: float | None = None) -> tuple[Value, Valu
     """−k and z of x = 2ᵏz, where x > 0 is finite: z is between ``start`` and twice that."""
     places = LAYOUTS[x.type].places
     start = _START[full] if start is None else start
-    normal, offset = x, x.builder.number(x.type, _offset(x))
+    normal, offset = x, x.builder.number(x.type, offset_of(x))
     if full:
         # A subnormal number has leading zeros where the fraction is taken from.
         small = x < _SMALLEST_NORMAL[x.type]
         normal = select(small, x * 2.0 ** (places + 2), x)
-        offset = select(small, _offset(x) + (places + 2), offset)
-    lifted = _lifted(normal, start)
-    significand = bits((lifted & (2**places - 1)) + bits_of_number(x.type, start))
-    return offset - _exponent(lifted), significand
+        offset = select(small, offset_of(x) + (places + 2), offset)
+    above = lifted(normal, start)
+    significand = bits((above & (2**places - 1)) + bits_of_number(x.type, start))
+    return offset - exponent_of(above), significand
 
 
 def log1p(x: Value, accuracy: Accuracy = Accuracy.FULL) -> Value:
@@ -67,18 +67,18 @@ def log1p_of_sum(
         doubled: where this holds, the logarithm of twice the argument.
     """
     layout = LAYOUTS[x.type]
-    lifted = _lifted(x + 1.0, _START[full])
+    above = lifted(x + 1.0, _START[full])
     # 4·2⁻ᵏ, since 2⁻ᵏ is subnormal for the largest k: 2·bias + 2 less the exponent, where it is.
     top_bit = -(2 ** (x.type.bits - 1))
-    scale = bits(top_bit - (lifted & -(2**layout.places)))
+    scale = bits(top_bit - (above & -(2**layout.places)))
     # −(1 − 2⁻ᵏ) is −0 for k = 0, and leaves the sign of x = −0.
     f = fma(x * 0.25, scale, -(1.0 - 0.25 * scale))
     if rest is not None:
         rest = rest * (0.25 * scale)
-    offset = x.builder.number(x.type, _offset(x))
+    offset = x.builder.number(x.type, offset_of(x))
     if doubled is not None:
-        offset = select(doubled, _offset(x) - 1.0, offset)
-    return log_of_parts(offset - _exponent(lifted), f, rest, full)
+        offset = select(doubled, offset_of(x) - 1.0, offset)
+    return log_of_parts(offset - exponent_of(above), f, rest, full)
 
 
 def log_of_parts(minus_k: Value, f: Value, rest: Value | None, full: bool) -> Value:
@@ -99,19 +99,20 @@ def log_of_parts(minus_k: Value, f: Value, rest: Value | None, full: bool) -> Va
     return high + (lost + small)
 
 
-def _lifted(x: Value, start: float) -> Value:
+def lifted(x: Value, start: float) -> Value:
     """The bits of ``x``, moved so that the exponent changes at ``start`` times a power of two."""
     return bits(x) + (bits_of_number(x.type, 1.0) - bits_of_number(x.type, start))
 
 
-def _exponent(lifted: Value) -> Value:
-    """The exponent above the fraction, as a number that is too large by :func:`_offset`."""
+def exponent_of(lifted: Value) -> Value:
+    """The exponent above the fraction, as a number that is too large by :func:`offset_of`."""
     kind = lifted.type.same_size_integer
     places = LAYOUTS[kind].places
     return bits(unsigned_shift(lifted, places) | bits_of_number(kind, 2.0**places))
 
 
-def _offset(x: Value) -> float:
+def offset_of(x: Value) -> float:
+    """By how much :func:`exponent_of` is too large."""
     return 2.0 ** LAYOUTS[x.type].places + LAYOUTS[x.type].bias
 
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from math import inf, nan
 
-from gradsmith.numerics.builder import Value, bits, convert, equal, fma, rint, select, sqrt
+from gradsmith.numerics.builder import Value, bits, clamped, convert, equal, fma, rint, select, sqrt
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.elementary.coefficients import exponential, logarithm
 from gradsmith.numerics.elementary.exponential import RANGE, exp, exp_of_sum
 from gradsmith.numerics.elementary.logarithm import log, split, with_pole
 from gradsmith.numerics.elementary.polynomial import horner
-from gradsmith.numerics.elementary.reduction import clamped
 from gradsmith.numerics.program import F32, F64
 
 # Where z begins in x = 2ᵏz, so that |log z| is least.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gradsmith.numerics.builder import Value, bits, fma, select, unsigned_shift
+from gradsmith.numerics.builder import Value, bits, fma, unsigned_shift
 from gradsmith.numerics.elementary.coefficients import exponential as data
 from gradsmith.numerics.program import F32, F64, Type
 
@@ -95,25 +95,3 @@ def scaled_in_steps(y: Value, exponent: Value) -> Value:
     """
     half = unsigned_shift(exponent, 1)  # the bits above are those of a positive number
     return y * power_of_two(half) * power_of_two(exponent - half)
-
-
-def clamped(x: Value, low: float, high: float) -> Value:
-    """``x``, but not below ``low`` nor above ``high``; NaN stays NaN."""
-    return at_most(at_least(x, low), high)
-
-
-def at_least(x: Value, low: float) -> Value:
-    """``x``, but not below ``low``; NaN stays NaN."""
-    return select(x < low, low, x)
-
-
-def at_most(x: Value, high: float) -> Value:
-    """``x``, but not above ``high``; NaN stays NaN."""
-    return select(x > high, high, x)
-
-
-def with_sign_of(size: Value, x: Value) -> Value:
-    """A number whose sign bit is clear, with the sign bit of ``x``."""
-    integer = x.type.same_size_integer
-    top = x.builder.number(integer, -(2 ** (x.type.bits - 1)))
-    return bits(bits(size) | (bits(x) & top))

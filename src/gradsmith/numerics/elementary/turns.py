@@ -10,7 +10,7 @@ Nothing is lost when x is close to a multiple of π/2: sums keep their errors.
 
 from __future__ import annotations
 
-from gradsmith.numerics.builder import Value, fma, rint, select
+from gradsmith.numerics.builder import Value, fma, rint, select, two_sum
 from gradsmith.numerics.program import F32, F64
 
 # 1/2π times 2¹²⁸⁰, rounded down.
@@ -47,13 +47,6 @@ def _fraction(skipped: int, count: int) -> float:
         return 0.0
     digits = (_DIGITS >> (_DIGIT_COUNT - end)) & ((1 << count) - 1)
     return digits / 2.0**count
-
-
-def two_sum(a: Value, b: Value) -> tuple[Value, Value]:
-    """The sum and its error (Knuth: "The Art of Computer Programming", volume 2, 4.2.2)."""
-    total = a + b
-    part = total - a
-    return total, (a - (total - part)) + (b - part)
 
 
 def turns(size: Value) -> tuple[Value, Value, Value]:

@@ -1,6 +1,7 @@
 """Coefficients of ``circular.py``: minimax fits.
 
-Made by ``python scripts/coefficients/circular.py``: change that script, and not this file.
+Made by ``python scripts/coefficients/generate.py circular``: change the script that it
+runs, ``circular.py``, and not this file.
 """
 
 from __future__ import annotations

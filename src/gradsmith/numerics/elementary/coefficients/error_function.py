@@ -1,6 +1,7 @@
 """Coefficients of ``error_function.py``: minimax fits.
 
-Made by ``python scripts/coefficients/error_function.py``: change that script, and not this file.
+Made by ``python scripts/coefficients/generate.py error_function``: change the script that it
+runs, ``error_function.py``, and not this file.
 """
 
 from __future__ import annotations

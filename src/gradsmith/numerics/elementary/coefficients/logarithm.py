@@ -57,6 +57,39 @@ LOG_F32 = Fit(
     error=float.fromhex("0x1.fd149b8124p-31"),
 )
 
+# log(1 + f) = f - f^2/2 + f^3/3 + f^4 (c0 + c1 f + ...)
+# Made by Sollya's fpminimax; relative error below 2^-32.35, proven by its supnorm.
+LOG_WORDS = Fit(
+    coefficients=(
+        float.fromhex("-0x1.00000cp-2"),
+        float.fromhex("0x1.999a9cp-3"),
+        float.fromhex("-0x1.554fa2p-3"),
+        float.fromhex("0x1.244f48p-3"),
+        float.fromhex("-0x1.001264p-3"),
+        float.fromhex("0x1.d18e84p-4"),
+        float.fromhex("-0x1.ae0a94p-4"),
+        float.fromhex("0x1.47397p-4"),
+        float.fromhex("-0x1.03aa54p-5"),
+    ),
+    low=float.fromhex("-0x1.00004p-2"),
+    high=float.fromhex("0x1.00002p-1"),
+    error=float.fromhex("0x1.90aec9760ap-33"),
+)
+
+# 1/(1 + f) = c0 + c1 f + ..., for the derivative
+# Made by Sollya's fpminimax; relative error below 2^-9.17, proven by its supnorm.
+RECIPROCAL_WORDS = Fit(
+    coefficients=(
+        float.fromhex("0x1.ffd052p-1"),
+        float.fromhex("-0x1.04d092p0"),
+        float.fromhex("0x1.0d3a74p0"),
+        float.fromhex("-0x1.66f8a2p-1"),
+    ),
+    low=float.fromhex("-0x1.00004p-2"),
+    high=float.fromhex("0x1.00002p-1"),
+    error=float.fromhex("0x1.c80d50a4afp-10"),
+)
+
 # log(1 + f) = f (c0 + c1 f + ...)
 # Made by Sollya's fpminimax; relative error below 2^-38.48, proven by its supnorm.
 LOG_SHORT = Fit(
@@ -85,6 +118,12 @@ LOG_SHORT = Fit(
 THIRD = (
     float.fromhex("0x1.5555555555555p-2"),
     float.fromhex("0x1.5555555555555p-56"),
+)
+
+# 1/3 in two parts.
+THIRD_F32 = (
+    float.fromhex("0x1.555556p-2"),
+    float.fromhex("-0x1.555556p-27"),
 )
 
 # atanh(s) = s + s^3/3 + s^5 (c0 + c1 s^2 + ...)

@@ -1,0 +1,122 @@
+"""Which compiled code serves an operation, or the gradients of one together, and what it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ctypes import addressof, c_double
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from gradsmith.backends import dispatch
+from gradsmith.backends.dispatch import Precision
+from gradsmith.backends.llvm import NativeKernel
+from gradsmith.formula.expression import free_symbols
+from gradsmith.numerics.ladder import fits_words, rank
+
+if TYPE_CHECKING:
+    from gradsmith.operator.pointwise import Pointwise
+
+Kind = torch.dtype | None
+"""The dtype of a tensor operand; None for a number, float64 for one beyond moderate size."""
+
+_MOST_NUMBERS = 64
+
+
+class Kernel:
+    """Compiled code and the operands that it reads, by their positions in the call."""
+
+    __slots__ = ("_numbers", "code", "raw", "reads")
+
+    def __init__(self, code: NativeKernel, reads: tuple[int, ...]) -> None:
+        self.code = code
+        self.raw = code.raw
+        self.reads = reads
+        self._numbers: dict[float, tuple[int, c_double]] = {}
+
+    def address_of(self, operand: Tensor | float) -> tuple[int, object]:
+        """Where its first element lies, and what must be kept as long as that is so.
+
+        A number has the same memory from call to call, so that none is allocated.
+        """
+        if isinstance(operand, Tensor):
+            return operand.data_ptr(), operand
+        found = self._numbers.get(operand)
+        if found is None or operand == 0:  # 0 and −0 are equal
+            if len(self._numbers) >= _MOST_NUMBERS:
+                self._numbers = {}
+            memory = c_double(operand)
+            found = self._numbers[operand] = (addressof(memory), memory)
+        return found
+
+
+def lookup(
+    operation: Pointwise,
+    operands: Sequence[Any],
+    singles: tuple[bool, ...] | None,
+    precision: Precision,
+) -> Kernel | None:
+    """The kernel for such operands, compiled when first needed; None where there can be none.
+
+    Args:
+        operation: what to compute.
+        operands: tensors and numbers.
+        singles: which of them are one element for a whole row; left out, the numbers.
+        precision: of the result.
+    """
+    kinds = kinds_of(operands)
+    if singles is None:
+        singles = tuple([not isinstance(operand, Tensor) for operand in operands])
+    key = (precision, kinds, singles)
+    try:
+        return operation.native[key]
+    except KeyError:
+        made = compiled((operation,), operation.operands, kinds, singles, precision)
+        operation.native[key] = made
+        return made
+
+
+def kinds_of(operands: Sequence[Any]) -> tuple[Kind, ...]:
+    """What decides which kernel serves each operand."""
+    return tuple([_kind(operand) for operand in operands])
+
+
+def _kind(operand: Tensor | float) -> Kind:
+    if isinstance(operand, Tensor):
+        return operand.dtype
+    return None if fits_words(operand) else torch.float64
+
+
+def compiled(
+    operations: Sequence[Pointwise],
+    names: Sequence[str],
+    kinds: Sequence[Kind],
+    singles: Sequence[bool],
+    precision: Precision,
+) -> Kernel | None:
+    """One kernel that computes all operations in one pass, in the most accurate of their schemes.
+
+    None where a function has no instructions.
+
+    Args:
+        operations: what to compute.
+        names: of their operands, together.
+        kinds: of each of ``names``.
+        singles: which of ``names`` are one element for a whole row.
+        precision: of the results.
+    """
+    alone = all(kind is torch.float32 for kind in kinds)
+    in_words = all(kind in (torch.float32, None) for kind in kinds)
+    ways = [operation.scheme_for(precision, alone, in_words) for operation in operations]
+    target, scheme = max(ways, key=lambda way: (way[0].compute == "float64", rank(way[1])))
+    expressions = [operation.expression_for(target) for operation in operations]
+    needed = {symbol.name for symbol in free_symbols(*expressions)}
+    reads = tuple(i for i, name in enumerate(names) if name in needed)
+    inputs = {names[i]: kinds[i] for i in reads}
+    scalars = [names[i] for i in reads if singles[i]]
+    try:
+        code = dispatch.native_kernel(expressions, inputs, scalars, scheme, precision.storage)
+    except (NotImplementedError, RuntimeError):  # no instructions, or LLVM cannot do it here
+        return None
+    return Kernel(code, reads)

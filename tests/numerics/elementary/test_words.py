@@ -1,0 +1,149 @@
+"""Functions in two words, on the whole range of float32. Oracle: ball arithmetic.
+
+The limits are what a search over far more points found, rounded up; see ``test_accuracy``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pytest
+
+from gradsmith.numerics.builder import Builder
+from gradsmith.numerics.double_word import DoubleWord, rounded
+from gradsmith.numerics.elementary import words
+from gradsmith.numerics.interpreter import run
+from gradsmith.numerics.program import F32, F64, Program, Type
+from tests.numerics.elementary.measured import (
+    SEED,
+    Floats,
+    as_float32,
+    error_in_ulp,
+    exact,
+    float32_numbers,
+    points,
+    relative_error,
+    worst,
+)
+
+InWords = Callable[[DoubleWord], DoubleWord]
+FUNCTIONS: tuple[InWords, ...] = (words.exp, words.expm1, words.log, words.log1p, words.tanh)
+RELATIVE = {
+    "exp": 2.0**-30.3,
+    "expm1": 2.0**-29.0,
+    "log": 2.0**-29.0,
+    "log1p": 2.0**-28.6,
+    "tanh": 2.0**-29.3,
+}
+# Of smaller numbers the second word is subnormal, or nothing.
+TINY = 2.0**-100
+# Rounded to 24 digits, then to those of a subnormal number.
+TWICE = 0.76
+
+
+def name_of(function: InWords) -> str:
+    return function.__name__
+
+
+@cache
+def written(function: InWords, kind: Type, upper: float = np.inf) -> Program:
+    """The function of a float32 that is known not to exceed ``upper``."""
+    builder = Builder()
+    x = DoubleWord(builder.input("x", F32), range=(-np.inf, upper))
+    return builder.program(rounded(function(x), kind))
+
+
+def arguments(function: InWords, count: int = 8000) -> Floats:
+    x = as_float32(points(function.__name__, count))
+    if function in (words.log, words.log1p):
+        x = x[x > (0 if function is words.log else -1)]
+    return x[x <= 88] if function is words.expm1 else x
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=name_of)
+def test_relative_error(function: InWords) -> None:
+    x = arguments(function)
+    (values,) = run(written(function, F64), x)
+    errors = []
+    for at, y in zip(x, values, strict=True):
+        true = exact(function.__name__, float(at))
+        within = abs(true) > TINY and abs(true) < 2.0**128
+        errors.append(relative_error(float(y), true) if within else 0.0)
+    assert worst(errors, x)[0] <= RELATIVE[function.__name__], worst(errors, x)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=name_of)
+def test_rounded_results(function: InWords) -> None:
+    x = arguments(function)
+    (values,) = run(written(function, F32), x)
+    errors = []
+    for at, y in zip(x, values, strict=True):
+        true = exact(function.__name__, float(at))
+        error = error_in_ulp(float(y), true, F32)
+        errors.append(error if abs(true) > TINY else error - TWICE)
+    limit = 0.5 + RELATIVE[function.__name__] * 2.0**24
+    assert worst(errors, x)[0] <= limit, worst(errors, x)
+
+
+@pytest.mark.parametrize("function", [words.exp, words.expm1], ids=name_of)
+def test_where_the_argument_is_known_not_to_be_positive(function: InWords) -> None:
+    x = arguments(function)
+    x = x[x <= 0]
+    (values,) = run(written(function, F64, 0.0), x)
+    errors = [
+        relative_error(float(y), exact(function.__name__, float(at))) if at > -110 and at else 0.0
+        for at, y in zip(x, values, strict=True)
+    ]
+    assert worst(errors, x)[0] <= RELATIVE[function.__name__], worst(errors, x)
+
+
+def test_log1p_between_zero_and_one() -> None:
+    builder = Builder()
+    x = DoubleWord(builder.input("x", F32), range=(0.0, 1.0))
+    program = builder.program(rounded(words.log1p(x), F64))
+    rng = np.random.default_rng(SEED)
+    at = np.concatenate([rng.uniform(0, 1, 3000), np.exp2(rng.uniform(-70, 0, 1000)), [1, 0.5]])
+    at = at.astype(np.float32)
+    (values,) = run(program, at)
+    errors = [
+        relative_error(float(y), exact("log1p", float(x))) for x, y in zip(at, values, strict=True)
+    ]
+    assert worst(errors, at)[0] <= RELATIVE["log1p"], worst(errors, at)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=name_of)
+def test_a_second_word_of_the_argument_is_not_lost(function: InWords) -> None:
+    """Three quarters of the unit that separates float32 numbers change what is found."""
+    builder = Builder()
+    high, low = (builder.input(name, F32) for name in ("high", "low"))
+    program = builder.program(rounded(function(DoubleWord(high, low)), F64))
+    rng = np.random.default_rng(SEED)
+    sizes = np.exp2(rng.uniform(-8, 3, 2000)) * (1 if function is words.log else -0.9 / 8)
+    x = sizes.astype(np.float32)
+    rest = (x * rng.uniform(-(2.0**-24), 2.0**-24, x.size)).astype(np.float32)
+    (values,) = run(program, x, rest)
+    wide = x.astype(np.float64) + rest.astype(np.float64)
+    errors = [
+        relative_error(float(y), exact(function.__name__, float(at)))
+        for at, y in zip(wide, values, strict=True)
+        if function is not words.log or abs(at - 1) > 0.1
+    ]
+    assert max(errors) <= RELATIVE[function.__name__]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=name_of)
+def test_from_end_to_end(function: InWords) -> None:
+    """Wrong zeros, infinities, NaNs and signs, over all exponents."""
+    x = float32_numbers(stride=40_009)
+    if function is words.expm1:
+        x = x[~(x > 88)]
+    with np.errstate(all="ignore"):
+        true = getattr(np, function.__name__)(x.astype(np.float64)).astype(np.float32)
+        (values,) = run(written(function, F32), x)
+        np.testing.assert_array_equal(np.isnan(values), np.isnan(true))
+        defined = ~np.isnan(true)
+        np.testing.assert_array_equal(np.signbit(values[defined]), np.signbit(true[defined]))
+        near = np.abs(values.view(np.int32).astype(np.int64) - true.view(np.int32))
+    assert near[defined].max() <= 1
