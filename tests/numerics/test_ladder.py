@@ -126,3 +126,12 @@ def test_the_error_of_two_words_is_that_of_their_sum():
     error = measured(stable("1/(1 + exp(-x))"), WORDS32)
     assert 2.0**-12 < error < 0.02
     assert np.isfinite(error)
+
+
+def test_two_words_are_not_trusted_with_several_inputs() -> None:
+    """a·σ′(b) needs digits of σ′(b) below float32's range where a is large."""
+    product = parse("a*(1 - sigmoid(b))*sigmoid(b)", inputs=["a", "b"])
+    stable = stabilise(product.expression, ("a", "b"), {}, (), FLOAT32)
+    scheme, error = choose(stable, alone=True)
+    assert not scheme.double_word
+    assert error <= FLOAT32.budget

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import pickle
+import weakref
 from copy import copy, deepcopy
 
 import mpmath
@@ -15,6 +17,7 @@ from torch import Tensor
 
 from gradsmith.backends import dispatch
 from gradsmith.formula.expression import Number, Symbol
+from gradsmith.formula.parse import parse
 from gradsmith.operator.autograd import PointwiseFunction
 from gradsmith.operator.pointwise import Pointwise
 from gradsmith.operator.recorded import RecordedFunction
@@ -402,3 +405,15 @@ def test_operation_says_what_it_is() -> None:
     assert repr(operation("x*tanh(x)")) == "Pointwise(x ↦ x*tanh(x))"
     gradient = CUBE.operation().gradient("x")
     assert repr(gradient) == "Pointwise(x, g ↦ g · (3*x**2))"
+
+
+def test_operations_that_nobody_holds_are_let_go() -> None:
+    made = Pointwise(parse("x*tanh(x) + x/77").expression, ("x",))
+    x = torch.randn(3, requires_grad=True)
+    made(x).sum().backward()
+    gradient = made.gradient("x")
+    assert gradient is not None
+    alive = weakref.ref(made), weakref.ref(gradient)
+    del made, gradient
+    gc.collect()
+    assert [found() for found in alive] == [None, None]

@@ -78,6 +78,10 @@ def choose(
     rounding. For the other arguments see :func:`schemes`.
     """
     written: list[tuple[float, Scheme, float]] = []
+    if _inputs(stable) > 1:
+        # A sample reaches too few combinations to trust a range that spares nothing: with a near
+        # 1e38, a·σ′(b) reads digits of σ′(b) that float32 no longer has.
+        in_words = False
     for scheme, budget in schemes(stable.target, alone, max_ulp, in_words):
         try:
             price = cost(_program(stable, scheme, stored=True))
@@ -97,6 +101,12 @@ def choose(
 def rank(scheme: Scheme) -> int:
     """Of two schemes for one expression, the one of higher rank is nowhere less accurate."""
     return (PLAIN32, WORDS32, SHORT64, FULL64).index(scheme)
+
+
+def _inputs(stable: Stable) -> int:
+    """How many inputs there are; parameters have few values among the points."""
+    columns = stable.points.values.values()
+    return sum(len(np.unique(column)) > _SETTINGS for column in columns)
 
 
 _MODERATE = 2.0**60

@@ -19,8 +19,7 @@ from torch import Tensor
 from gradsmith.backends import dispatch
 from gradsmith.backends.dispatch import Precision
 from gradsmith.calculus.derivative import derivative, differentiate
-from gradsmith.formula.expression import Call, Expr, Number, Symbol, free_symbols
-from gradsmith.formula.vocabulary import where
+from gradsmith.formula.expression import Expr, Symbol, free_symbols
 from gradsmith.numerics.ladder import FULL64, PLAIN32, choose
 from gradsmith.numerics.lower import Scheme
 from gradsmith.numerics.stabilise import Stable, stabilise
@@ -32,14 +31,15 @@ from gradsmith.operator.autograd import (
     may_be_forward_mode,
     needs_gradient,
 )
-from gradsmith.operator.broadcast import common_device, common_shape, converted, spread
 from gradsmith.operator.by_output import OutputForm, output_form
+from gradsmith.operator.by_torch import TorchKernel, computed_by_torch
 from gradsmith.operator.contract import told
+from gradsmith.operator.graph import graph_entrance
 from gradsmith.operator.kernels import Kernel
+from gradsmith.operator.product import ZERO, times
 from gradsmith.operator.recorded import Backward, record
 from gradsmith.operator.saving import AUTO, SavePlan, plan
 
-_ZERO, _ONE = Number(0), Number(1)
 _INTERNED: WeakValueDictionary[tuple[Any, ...], Pointwise] = WeakValueDictionary()
 
 
@@ -65,8 +65,7 @@ class Pointwise:
     __slots__ = (
         "__weakref__",
         "_gradients",
-        "_graph_call",
-        "_kernels",
+        "_key",
         "_origin",
         "_output_form",
         "_plans",
@@ -74,11 +73,13 @@ class Pointwise:
         "_stable",
         "arguments",
         "backwards",
+        "by_torch",
         "call",
         "core",
         "defaults",
         "enter_graph",
         "factors",
+        "graph_call",
         "max_ulp",
         "native",
         "operands",
@@ -93,8 +94,9 @@ class Pointwise:
     save: str
     enter_graph: Callable[[], None]
     _gradients: dict[str, Pointwise | None]
-    _graph_call: Callable[..., Tensor] | None
-    _kernels: dict[tuple[Any, ...], tuple[Callable[..., Tensor], tuple[int, ...]]]
+    _key: tuple[Any, ...]
+    graph_call: Callable[..., Tensor] | None
+    by_torch: dict[tuple[Any, ...], TorchKernel]
     _output_form: list[OutputForm | None]
     _plans: dict[tuple[Any, ...], SavePlan]
     _origin: tuple[Pointwise, Symbol] | None
@@ -118,7 +120,9 @@ class Pointwise:
         arguments, factors = tuple(arguments), tuple(factors)
         known = {n: float(d) for n, d in (defaults or {}).items() if n in arguments}
         # What it derives from is part of it: the stable form must not depend on who came first.
-        key = (cls, core, arguments, factors, tuple(known.items()), origin, max_ulp, save)
+        # By its key: the table must not keep alive what it refers to weakly.
+        whence = origin and (origin[0]._key, origin[1])
+        key = (cls, core, arguments, factors, tuple(known.items()), whence, max_ulp, save)
         found = _INTERNED.get(key)
         if found is not None:
             return found
@@ -133,12 +137,13 @@ class Pointwise:
             "factors": factors,
             "defaults": MappingProxyType(known),
             "operands": operands,
-            "enter_graph": _graph_entrance(self),
+            "enter_graph": graph_entrance(self),
             "max_ulp": max_ulp,
             "save": save,
             "_gradients": {},
-            "_graph_call": None,
-            "_kernels": {},
+            "graph_call": None,
+            "by_torch": {},
+            "_key": key,
             "_origin": origin,
             "_output_form": [],
             "_plans": {},
@@ -218,7 +223,7 @@ class Pointwise:
         variable = bool(free_symbols(self.core))
         stable = self.stable_for(target).expression if variable else self.core
         for factor in self.factors:
-            stable = _times(stable, Symbol(factor))
+            stable = times(stable, Symbol(factor))
         return stable
 
     def gradient(self, operand: str) -> Pointwise | None:
@@ -241,7 +246,7 @@ class Pointwise:
             return self._with_core(self.core, factors, self._origin)
         symbol = Symbol(operand)
         core = derivative(self.core, symbol)
-        if core is _ZERO:
+        if core is ZERO:
             return None
         return self._with_core(core, factors, (self, symbol))
 
@@ -324,12 +329,12 @@ class Pointwise:
         """
         if torch.compiler.is_dynamo_compiling():
             self.enter_graph()
-            return self._graph_call(*operands, out=out)  # type: ignore[misc]
+            return self.graph_call(*operands, out=out)  # type: ignore[misc]
         if out is None:
             result = self.quick(operands)
             if result is not None:
                 return result
-        return self._run(operands, out)
+        return self.run(operands, out)
 
     def quick(self, operands: Sequence[Any]) -> Tensor | None:
         """The operation on plain CPU tensors of one dtype; None where there is more to ask.
@@ -350,7 +355,8 @@ class Pointwise:
         known = native.pattern(operands)
         return None if known is None else native.quick(self, operands, known)
 
-    def _run(self, operands: Sequence[Tensor | float], out: Tensor | None) -> Tensor:
+    def run(self, operands: Sequence[Tensor | float], out: Tensor | None = None) -> Tensor:
+        """:meth:`__call__` without the short way and without asking who captures the call."""
         if len(operands) != len(self.operands):
             raise TypeError(f"takes {', '.join(self.operands)}; got {len(operands)} operands")
         tensors = [operand for operand in operands if isinstance(operand, Tensor)]
@@ -380,7 +386,7 @@ class Pointwise:
             result = native.run(self, operands, precision)
             if result is not None:
                 return result
-        return self._by_torch(operands, precision)
+        return computed_by_torch(self, operands, precision)
 
     def scheme_for(
         self, precision: Precision, alone: bool, in_words: bool | None = None
@@ -408,43 +414,6 @@ class Pointwise:
         if error > target.budget and scheme is PLAIN32 and wider is not None:
             return self.scheme_for(wider, alone, in_words)
         return target, scheme
-
-    def _by_torch(self, operands: Sequence[Any], precision: Precision) -> Tensor:
-        precision = self.sufficient(precision)
-        tensors = {n: o for n, o in zip(self.operands, operands, strict=True) if _is_tensor(o)}
-        shape = common_shape(tensors)
-        device = common_device(tensors)
-        kernel, read = self._kernel(tuple(map(_is_tensor, operands)), device, precision)
-        result = kernel(*(converted(operands[i], precision) for i in read))
-        if result.shape != shape or result.device != device:
-            result = spread(result, shape, device, tensors.values())
-        return result.to(precision.storage)
-
-    def sufficient(self, precision: Precision) -> Precision:
-        """``precision``, or a wider one where that misses the budget for this operation."""
-        wider = precision.wider
-        if wider is None or not free_symbols(self.core):
-            return precision
-        # Measured with NumPy's functions; torch's may differ by as much again.
-        target = precision.target
-        return precision if 2 * self.stable_for(target).error <= target.budget else wider
-
-    def _kernel(
-        self, are_tensors: tuple[bool, ...], device: torch.device, precision: Precision
-    ) -> tuple[Callable[..., Tensor], tuple[int, ...]]:
-        """The function that computes, and which operands it takes."""
-        key = (are_tensors, device.type, precision.target)
-        if key not in self._kernels:
-            expression = self.expression_for(precision.target)
-            needed = {symbol.name for symbol in free_symbols(expression)}
-            read = [i for i, name in enumerate(self.operands) if name in needed]
-            if not any(are_tensors[i] for i in read):
-                read.append(are_tensors.index(True))  # whose dtype and device a constant takes
-            names = [self.operands[i] for i in read]
-            scalars = [self.operands[i] for i in read if not are_tensors[i]]
-            kernel = dispatch.kernel(expression, names, scalars, device)
-            self._kernels[key] = kernel, tuple(read)
-        return self._kernels[key]
 
     def _into(self, out: Tensor, operands: Sequence[Any], precision: Precision) -> Tensor:
         if not isinstance(out, Tensor):
@@ -483,44 +452,3 @@ def _unused_name(taken: Collection[str]) -> str:
         count += 1
         name = f"g{count}"
     return name
-
-
-def _times(core: Expr, factor: Expr) -> Expr:
-    """The product, without multiplying where the core is 0: 0·inf would be nan there."""
-    if core is _ZERO or core is _ONE:
-        return factor if core is _ONE else core
-    if _has_zero_branch(core):
-        assert isinstance(core, Call)
-        condition, a, b = core.args
-        return where(condition, _times(a, factor), _times(b, factor))
-    return core * factor
-
-
-def _has_zero_branch(core: Expr) -> bool:
-    if not (isinstance(core, Call) and core.function is where):
-        return False
-    return any(branch is _ZERO or _has_zero_branch(branch) for branch in core.args[1:])
-
-
-def _graph_entrance(operation: Pointwise) -> Callable[[], None]:
-    """For torch.compile: make the operation one node of the graph that is being captured.
-
-    The compiler's front end cannot follow the search for a stable expression. As a function that
-    it puts into the graph unseen, the operation is traced by the next stage, which runs it: the
-    generated torch calls are fused like any others. Registering that function imports the
-    compiler, which takes seconds, so it is done when the front end comes by.
-    """
-
-    def enter_graph() -> None:
-        if operation._graph_call is None:
-
-            def pointwise(*operands: Any, out: Tensor | None = None) -> Tensor:
-                return operation._run(operands, out)
-
-            registered = torch.compiler.allow_in_graph(pointwise)
-            object.__setattr__(operation, "_graph_call", registered)
-
-    # What torch.compiler.assume_constant_result does, without importing the compiler: the front
-    # end runs this function instead of following it.
-    enter_graph._dynamo_marked_constant = True  # type: ignore[attr-defined]
-    return enter_graph

@@ -33,6 +33,7 @@ from gradsmith.calculus.derivation import derive_formula
 from gradsmith.catalogue import CATALOGUE, Entry
 from gradsmith.formula.expression import Expr
 from gradsmith.numerics.target import BFLOAT16, FLOAT16, FLOAT32, FLOAT32_ALONE, FLOAT64, Target
+from gradsmith.operator.by_torch import sufficient
 from gradsmith.operator.pointwise import Pointwise
 from gradsmith.operator.saving import plan
 from gradsmith.show.explanation import accuracy_text, derivation_text, formula_line, saving_text
@@ -265,7 +266,7 @@ def _computed(pointwise: Pointwise, target: Target, names: Mapping[str, str]) ->
     """What is computed here for results of a target, under the file's names."""
     dtype, device_type = getattr(torch, target.name), "mps" if target is FLOAT32_ALONE else "cpu"
     precision = dispatch.precision(dtype, device_type)
-    used = pointwise.sufficient(precision)
+    used = sufficient(pointwise, precision)
     expression = renamed(pointwise.expression_for(used.target), names)
     return Computed(expression, used.compute is not precision.compute)
 
