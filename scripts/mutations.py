@@ -174,7 +174,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "numerics/ladder.py",
         "ONE_ROUNDING = 0.51",
         "ONE_ROUNDING = 5.1",
-        ("numerics/test_lower.py",),
+        ("numerics/test_ladder.py",),
     ),
     Mutation(
         "a fused multiply-add compiled as product and sum",
@@ -232,6 +232,48 @@ MUTATIONS: tuple[Mutation, ...] = (
         "partials=(lambda x: where(x > 0, 1, 0),)",
         "partials=(lambda x: where(x >= 0, 1, 0),)",
         ("calculus/test_derivative.py",),
+    ),
+    Mutation(
+        "two words trusted with several inputs",
+        "numerics/ladder.py",
+        "        in_words = False\n",
+        "        in_words = alone\n",
+        ("numerics/test_ladder.py",),
+    ),
+    Mutation(
+        "the rounding error of a product of two words left out",
+        "numerics/double_word_arithmetic.py",
+        "    low = fma(a.high, b.high, -high)\n",
+        "    low = high - high\n",
+        ("numerics/test_double_word.py",),
+    ),
+    Mutation(
+        "a thread's share that is not whole",
+        "backends/llvm_worker.py",
+        "%up = add i64 %part, 63",
+        "%up = add i64 %part, 0",
+        ("operator/test_layout.py",),
+    ),
+    Mutation(
+        "a row that is taken for one element",
+        "operator/layout.py",
+        "next(moves) == 0",
+        "next(moves) <= 1",
+        ("operator/test_layout.py",),
+    ),
+    Mutation(
+        "the output kept where it does not tell the input",
+        "operator/by_output.py",
+        "_NOTHING = 1e-3",
+        "_NOTHING = 1e30",
+        ("operator/test_saving.py",),
+    ),
+    Mutation(
+        "machine code trusted that others may write",
+        "backends/folder.py",
+        "state.st_mode & (stat.S_IWGRP | stat.S_IWOTH)",
+        "state.st_mode & stat.S_IWOTH",
+        ("backends/test_folder.py",),
     ),
 )
 

@@ -174,3 +174,18 @@ def test_out_is_written_by_the_kernel_itself_in_place_too() -> None:
     assert not native.may_write_to(both[1:], silu.operation, (both[:-1],), torch.float32)
     silu(both[:-1], out=both[1:])  # overlaps: computed in full before it is written
     assert torch.equal(both[1:], wanted)
+
+
+def test_a_learned_slope_has_the_bits_of_a_number() -> None:
+    leaky = gs.activation("where(x > 0, x, a*x)", a=0.25)
+    x = points(torch.float32).requires_grad_()
+    a = torch.tensor([0.3], requires_grad=True)
+    y = leaky(x, a)
+    expected = leaky(x.detach(), a=a.item())
+    torch.testing.assert_close(y.detach(), expected, rtol=0, atol=0, equal_nan=True)
+    gx, ga = torch.autograd.grad(y, (x, a), torch.ones_like(y))
+    slope = torch.where(x > 0, 1.0, a.item())
+    torch.testing.assert_close(gx[x.isfinite()], slope[x.isfinite()].detach(), rtol=0, atol=0)
+    assert ga.shape == a.shape
+    longer = leaky(torch.ones(3), torch.ones(1, 1, 1))
+    assert longer.shape == (1, 1, 3)

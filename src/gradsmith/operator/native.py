@@ -102,6 +102,19 @@ def pattern(operands: Sequence[Any]) -> Pattern | None:
     return None if dtype is None else (dtype, numbers)
 
 
+def with_singles_as_numbers(operands: Sequence[Any]) -> Sequence[Any]:
+    """The same operands, single elements among larger tensors as numbers: a learned slope, say.
+
+    Args:
+        operands: plain tensors and numbers.
+    """
+    dims = max((o.dim() for o in operands if isinstance(o, Tensor) and o.numel() != 1), default=-1)
+    return [
+        o.item() if isinstance(o, Tensor) and o.numel() == 1 and o.dim() <= dims else o
+        for o in operands
+    ]
+
+
 def common_dtype(operands: Sequence[Any]) -> torch.dtype | None:
     """The one dtype of plain tensors among plain numbers; None where anything is otherwise."""
     dtype: torch.dtype | None = None
@@ -115,6 +128,13 @@ def common_dtype(operands: Sequence[Any]) -> torch.dtype | None:
         elif dtype is not operand.dtype:
             return None
     return dtype
+
+
+def quick_with_singles(operation: Pointwise, operands: Sequence[Any]) -> Tensor | None:
+    """:func:`quick`, where the operands have a pattern once single elements are numbers."""
+    operands = with_singles_as_numbers(operands)
+    known = pattern(operands)
+    return None if known is None else quick(operation, operands, known)
 
 
 def quick(operation: Pointwise, operands: Sequence[Any], known: Pattern) -> Tensor | None:

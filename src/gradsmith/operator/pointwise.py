@@ -353,7 +353,11 @@ class Pointwise:
                 if isinstance(operand, Tensor) and operand.requires_grad:
                     return record(self, operands)
         known = native.pattern(operands)
-        return None if known is None else native.quick(self, operands, known)
+        if known is not None:
+            return native.quick(self, operands, known)
+        if native.common_dtype(operands) is None:
+            return None
+        return native.quick_with_singles(self, operands)
 
     def run(self, operands: Sequence[Tensor | float], out: Tensor | None = None) -> Tensor:
         """:meth:`__call__` without the short way and without asking who captures the call."""

@@ -99,7 +99,10 @@ class RecordedFunction(Function):
         *operands: Any,
     ) -> Tensor:
         """The value; keeps what the gradients read."""
-        result = None if pattern is None else native.quick(operation, operands, pattern)
+        if pattern is None:
+            result = native.quick_with_singles(operation, operands)
+        else:
+            result = native.quick(operation, operands, pattern)
         if result is None:
             result = operation.evaluate(operands, dispatch.precision(dtype, "cpu"))
         needs = ctx.needs_input_grad
@@ -224,7 +227,11 @@ def _by_kernel(term: _Term, values: Sequence[Any], g: Tensor) -> Tensor | None:
         return None
     operands = [*[values[i] for i in term.reads], g]
     pattern = native.pattern(operands)
-    return None if pattern is None else native.quick(term.gradient, operands, pattern)
+    if pattern is not None:
+        return native.quick(term.gradient, operands, pattern)
+    if native.common_dtype(operands) is not g.dtype:
+        return None
+    return native.quick_with_singles(term.gradient, operands)
 
 
 def _in_general(
