@@ -132,3 +132,28 @@ def test_ranks_share_the_work_and_one_reports(tmp_path: Path) -> None:
     two, one = (json.loads(file.read_text()) for file in (path, alone))
     assert two["results"] == one["results"]
     assert two["coverage"] == one["coverage"]
+
+
+def test_a_reference_that_is_not_known_is_said_once() -> None:
+    found = run("gelu", *FEW, "--against", "foo")
+    assert found.exit_code == 2
+    assert found.stderr.count("error:") == 1
+
+
+def test_patterns_of_four_parts_are_refused() -> None:
+    found = run("gelu", "--patterns", "0:100:7:3", "--dtype", "bfloat16")
+    assert found.exit_code == 2
+    assert "FROM:TO:STEP" in found.stderr
+
+
+def test_a_name_that_is_no_formula_is_not_taken_for_an_input() -> None:
+    found = run("torch.nn.functional.gelu", *FEW, "--formula", "geluu")
+    assert found.exit_code == 2
+    assert "did you mean 'gelu'?" in found.stderr
+
+
+def test_a_device_can_be_written_to_and_gets_no_parts_beside_it() -> None:
+    found = run("relu", "--dtype", "bfloat16", "--exhaustive", "-o", os.devnull)
+    assert found.exit_code == 0, found.output
+    assert not Path(os.devnull).is_file()
+    assert not Path(os.devnull + ".parts").exists()

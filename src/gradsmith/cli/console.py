@@ -49,6 +49,8 @@ def bad_use(output: Path | None = None) -> Iterator[None]:
     """
     try:
         yield
+    except typer.Exit:  # said already
+        raise
     except GradsmithError as error:
         fail("\n".join([str(error), *getattr(error, "__notes__", ())]))
     except OSError as error:
