@@ -361,3 +361,11 @@ def test_a_compiled_backward_pass() -> None:
             assert x.grad is not None
             torch.testing.assert_close(x.grad, gradient, rtol=1e-6, atol=1e-7)
     torch._dynamo.reset()
+
+
+@pytest.mark.parametrize("number", [1e-70, -1e70, float("inf"), float("nan")])
+def test_a_number_beyond_moderate_size_has_another_kernel(number: float) -> None:
+    learn(PARAMETRIC, torch.float32)
+    x = torch.randn(5)
+    assert not declined(x, 1.5, 0.0, f=PARAMETRIC)
+    assert declined(x, number, -0.25, f=PARAMETRIC)

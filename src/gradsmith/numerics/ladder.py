@@ -109,12 +109,13 @@ def _inputs(stable: Stable) -> int:
     return sum(len(np.unique(column)) > _SETTINGS for column in columns)
 
 
-_MODERATE = 2.0**60
+MODERATE = 2.0**60
+"""The largest size of a number that :func:`fits_words`; the smallest is its inverse."""
 
 
 def fits_words(value: float) -> bool:
     """Whether two float32 hold a float64 closely enough, and far from the ends of their range."""
-    return value == 0 or 1 / _MODERATE <= abs(value) <= _MODERATE
+    return value == 0 or 1 / MODERATE <= abs(value) <= MODERATE
 
 
 # Two words must be worth their larger error, and the estimate is not closer than that.

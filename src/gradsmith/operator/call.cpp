@@ -36,6 +36,7 @@
 
 #include <array>
 #include <atomic>
+#include <cmath>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -56,10 +57,17 @@ struct Settings {
   int64_t rank = 0;  // address of int f(void): the number of this thread
   int64_t ranks = 0;  // and of how many
   int64_t grain = 0;  // elements that a thread should have
+  double moderate = 0;  // the size of numbers for which one kernel serves, as its inverse is
   const std::atomic<int64_t>* otherwise = nullptr;  // contexts that chose another backend
   PyObject* fallback = nullptr;  // (operation, needs, values, g) -> the gradients
 };
 Settings settings;
+
+// As fits_words of numerics/ladder.py has it; false for NaN.
+bool is_moderate(double number) {
+  const double size = std::abs(number);
+  return size == 0 || (1 / settings.moderate <= size && size <= settings.moderate);
+}
 
 // Everything that a plain CPU tensor has, and that a thread has which nobody watches.
 struct Keys {
@@ -484,11 +492,17 @@ PyObject* operation_call(PyObject* self, PyObject* const* args, size_t given, Py
   for (size_t i = 0; i < count; ++i) {
     PyObject* item = PyTuple_GET_ITEM(args[1], static_cast<Py_ssize_t>(i));
     if (PyFloat_CheckExact(item)) {
+      if (!is_moderate(PyFloat_AS_DOUBLE(item))) {
+        Py_RETURN_NONE;
+      }
       operands.add(PyFloat_AS_DOUBLE(item));
     } else if (PyLong_CheckExact(item)) {
       const double number = PyLong_AsDouble(item);
       if (number == -1 && PyErr_Occurred()) {
         PyErr_Clear();
+        Py_RETURN_NONE;
+      }
+      if (!is_moderate(number)) {
         Py_RETURN_NONE;
       }
       operands.add(number);
@@ -664,20 +678,22 @@ PyMethodDef operation_methods[] = {
 PyTypeObject operation_type = {PyVarObject_HEAD_INIT(nullptr, 0)};
 
 constexpr char kConfigureDoc[] =
-    "configure(parallel, rank, ranks, grain, otherwise, fallback): what holds for the process.";
+    "configure(parallel, rank, ranks, grain, moderate, otherwise, fallback): what holds for the process.";
 
 PyObject* configure(PyObject*, PyObject* args) {
   unsigned long long parallel = 0, rank = 0, ranks = 0, otherwise = 0;
   long long grain = 0;
+  double moderate = 0;
   PyObject* fallback = nullptr;
   if (!PyArg_ParseTuple(
-          args, "KKKLKO", &parallel, &rank, &ranks, &grain, &otherwise, &fallback)) {
+          args, "KKKLdKO", &parallel, &rank, &ranks, &grain, &moderate, &otherwise, &fallback)) {
     return nullptr;
   }
   settings.parallel = reinterpret_cast<Settings::Parallel>(parallel);
   settings.rank = static_cast<int64_t>(rank);
   settings.ranks = static_cast<int64_t>(ranks);
   settings.grain = grain;
+  settings.moderate = moderate;
   settings.otherwise = reinterpret_cast<const std::atomic<int64_t>*>(otherwise);
   Py_XSETREF(settings.fallback, Py_NewRef(fallback));
   Py_RETURN_NONE;

@@ -30,6 +30,7 @@ import torch
 
 from gradsmith.backends import dispatch, folder, threads
 from gradsmith.backends.cache import store
+from gradsmith.numerics.ladder import MODERATE
 
 if TYPE_CHECKING:
     from gradsmith.operator.kernels import Kernel
@@ -153,7 +154,7 @@ def _configure(module: Any) -> None:
         parallel = threads.start()
         rank, ranks = threads.identify()
     otherwise = ctypes.addressof(dispatch.OTHERWISE)
-    module.configure(parallel, rank, ranks, threads.GRAIN, otherwise, gradients)
+    module.configure(parallel, rank, ranks, threads.GRAIN, MODERATE, otherwise, gradients)
 
 
 def unknown(operation: Pointwise, operands: Sequence[Any]) -> None:
