@@ -440,10 +440,6 @@ class Pointwise:
         return torch.mul(self.evaluate(operands, precision), 1, out=out)
 
 
-def _is_tensor(operand: object) -> bool:
-    return isinstance(operand, Tensor)
-
-
 def _number(name: str, value: object) -> float:
     if isinstance(value, (int, float)) or hasattr(value, "__float__"):
         return float(value)
