@@ -35,9 +35,9 @@ def interpreted(activation: gs.Activation, x: torch.Tensor) -> torch.Tensor:
     """What the reference interpreter makes of the Program that serves such a tensor."""
     operation = activation.operation
     precision = dispatch.precision(x.dtype, "cpu")
-    target, scheme = operation.scheme_for(precision, x.dtype is torch.float32)
+    computed = operation.computation_for(precision, x.dtype is torch.float32)
     kind = dispatch.NATIVE_TYPES[x.dtype]
-    program = lower((operation.expression_for(target),), {"x": kind}, scheme, kind)
+    program = lower((computed.expression,), {"x": kind}, computed.scheme, kind)
     half = x.dtype is torch.bfloat16
     given = x.contiguous().view(torch.int16).numpy().view(np.uint16) if half else x.numpy()
     (found,) = run(program, given)

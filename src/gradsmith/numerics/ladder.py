@@ -11,15 +11,20 @@ that stays within the budget is taken.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from heapq import heappop, heappush
 
 import numpy as np
 
+from gradsmith.formula.expression import Expr
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.interpret import Array
 from gradsmith.numerics.interpreter import DTYPES, run
 from gradsmith.numerics.lower import Scheme, lower
 from gradsmith.numerics.measure import ulp_errors
 from gradsmith.numerics.program import F32, F64, Op, Program, Type
+from gradsmith.numerics.shortfall import with_series
 from gradsmith.numerics.stabilise import Stable
 from gradsmith.numerics.target import Target
 
@@ -27,6 +32,8 @@ PLAIN32 = Scheme(F32, Accuracy.FULL)
 WORDS32 = Scheme(F32, Accuracy.FULL, double_word=True)
 SHORT64 = Scheme(F64, Accuracy.SHORT)
 FULL64 = Scheme(F64, Accuracy.FULL)
+
+_WITH_SERIES = (WORDS32, SHORT64)
 
 ONE_ROUNDING = 0.51
 """The error of a result that is rounded once is 1/2 ULP. A sample cannot tell 0.9 from 1.1, so
@@ -69,33 +76,70 @@ def schemes(
     return (*plain * alone, *words * (alone if in_words is None else in_words), *wide)
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a result is computed.
+
+    Attributes:
+        scheme: the precision, and that of the elementary functions.
+        stable: what is computed; its expression may have series that only this scheme needs.
+        error: the largest one found, in ULP of the target, before the final rounding.
+    """
+
+    scheme: Scheme
+    stable: Stable
+    error: float
+
+
 def choose(
     stable: Stable, alone: bool = False, max_ulp: float = 1.0, in_words: bool | None = None
-) -> tuple[Scheme, float]:
-    """The scheme in which the stable expression keeps its target's budget, and its error.
+) -> Way:
+    """The cheapest way in which the stable expression keeps its target's budget.
 
-    The most accurate one where none does. The error is in ULP of the target, before the final
-    rounding. For the other arguments see :func:`schemes`.
+    The most accurate one where none does. For the other arguments see :func:`schemes`.
     """
-    written: list[tuple[float, Scheme, float]] = []
     if _inputs(stable) > 1:
         # A sample reaches too few combinations to trust a range that spares nothing: with a near
         # 1e38, a·σ′(b) reads digits of σ′(b) that float32 no longer has.
         in_words = False
+    open_ways: list[_Open] = []
     for scheme, budget in schemes(stable.target, alone, max_ulp, in_words):
-        try:
-            price = cost(_program(stable, scheme, stored=True))
-            written.append((price * _PREFERENCE.get(scheme, 1.0), scheme, budget))
-        except NotImplementedError:
-            if not scheme.double_word:
-                raise
+        _enter(open_ways, stable, scheme, budget)
     tried = []
-    for _, scheme, budget in sorted(written, key=lambda entry: entry[0]):
-        error = measured(stable, scheme)
-        tried.append((scheme, error))
-        if error <= budget:
+    while open_ways:
+        way = heappop(open_ways)
+        error = measured(way.stable, way.scheme)
+        tried.append(Way(way.scheme, way.stable, error))
+        if error <= way.budget:
             return tried[-1]
-    return min(tried, key=lambda found: found[1])
+        if way.scheme in _WITH_SERIES and way.stable is stable and stable.target.digits == 24:
+            expression = with_series(stable, partial(_evaluated, stable, way.scheme))
+            if expression is not stable.expression:
+                mended = replace(stable, expression=expression)
+                _enter(open_ways, mended, way.scheme, way.budget)
+    return min(tried, key=lambda way: way.error)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Open:
+    """A way that is not measured yet."""
+
+    price: float
+    serial: int
+    scheme: Scheme = field(compare=False)
+    stable: Stable = field(compare=False)
+    budget: float = field(compare=False)
+
+
+def _enter(open_ways: list[_Open], stable: Stable, scheme: Scheme, budget: float) -> None:
+    """Adds a way, unless it has no instructions."""
+    try:
+        price = cost(_program(stable, scheme, stored=True)) * _PREFERENCE.get(scheme, 1.0)
+    except NotImplementedError:
+        if not scheme.double_word:
+            raise
+    else:
+        heappush(open_ways, _Open(price, len(open_ways), scheme, stable, budget))
 
 
 def rank(scheme: Scheme) -> int:
@@ -193,6 +237,11 @@ def _over_all_exponents(values: Columns) -> Columns:
         else:
             more[name] = generator.choice(few, len(exponents))
     return more
+
+
+def _evaluated(stable: Stable, scheme: Scheme, expression: Expr, values: Columns) -> Array:
+    """The values of another expression, before they are rounded."""
+    return _computed(replace(stable, expression=expression), scheme, values, F64)
 
 
 def _computed(stable: Stable, scheme: Scheme, values: Columns, kind: Type | None = None) -> Array:

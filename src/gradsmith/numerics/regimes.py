@@ -25,7 +25,7 @@ from gradsmith.formula.expression import (
     substitute,
     walk,
 )
-from gradsmith.formula.vocabulary import ADD, SUB, abs_, log, where
+from gradsmith.formula.vocabulary import ADD, LT, SUB, abs_, log, where
 from gradsmith.numerics.target import FLOAT64, Target
 
 RADII = (1.0, 0.5, 0.25, 0.125, 2.0**-4, 2.0**-5, 2.0**-6, 2.0**-8, 2.0**-10)
@@ -87,7 +87,21 @@ def replace_near_zero(
     if found is None:
         return expression
     radius, series = found
-    return where(abs_(x) < radius, series(x), expression)
+    return where(abs_(x) < radius, series(x), _beyond(radius, expression, x))
+
+
+def _beyond(radius: float, expression: Expr, x: Symbol) -> Expr:
+    """``expression`` where |x| is not below ``radius``: without series for smaller numbers."""
+    size = abs_(x)
+    replaced: dict[Expr, Expr] = {}
+    for node in walk(expression):
+        if isinstance(node, Call) and node.function is where:
+            condition, _, otherwise = node.args
+            if isinstance(condition, Call) and condition.function is LT:
+                of, bound = condition.args
+                if of is size and isinstance(bound, Number) and bound.value <= radius:
+                    replaced[node] = otherwise
+    return substitute(expression, replaced) if replaced else expression
 
 
 def _variables_of(node: Expr) -> list[Expr]:

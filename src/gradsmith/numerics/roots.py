@@ -8,8 +8,9 @@ arithmetic. The radius is the smallest outside of which the expression itself is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 
 import flint
@@ -23,6 +24,9 @@ from gradsmith.numerics.interpret import Array, interpret
 from gradsmith.numerics.measure import exact_values, ulp_errors
 from gradsmith.numerics.regimes import fit_series
 from gradsmith.numerics.target import Target
+
+Evaluate = Callable[[Expr, Mapping[str, Array]], Array]
+"""Computes an expression at some points."""
 
 _RADII = (
     *(2.0**-k for k in (40, 30, 22, 16, 11, 8, 6)),
@@ -42,6 +46,7 @@ def expand_near_roots(
     x: Symbol,
     brackets: Sequence[tuple[float, float]],
     target: Target,
+    evaluate: Evaluate | None = None,
 ) -> Expr:
     """``expression`` with series of ``root``, which it equals, about the roots in ``brackets``.
 
@@ -51,6 +56,7 @@ def expand_near_roots(
         x: the input.
         brackets: pairs of numbers between which ``root`` changes its sign once.
         target: the precision of the computation.
+        evaluate: how an expression is computed at some points; left out, in that precision.
     """
     if free_symbols(root) != (x,):
         return expression
@@ -66,7 +72,7 @@ def expand_near_roots(
             continue
         others = [abs(place - other) for other in places if other is not place]
         reach = min((float(d.mid()) / 2 for d in others), default=4.0)
-        new = _with_series(expression, root, exact, x, place, parity, reach, target)
+        new = _with_series(expression, root, exact, x, place, parity, reach, target, evaluate)
         if new is not expression:
             expression, series = new, series + 1
         if series == _MOST:
@@ -123,6 +129,7 @@ def _with_series(
     parity: int,
     reach: float,
     target: Target,
+    evaluate: Evaluate | None,
 ) -> Expr:
     size = float(abs(place).mid())
     scale = min(1.0, 2 * size)
@@ -130,7 +137,7 @@ def _with_series(
     radii = sorted(r for r in wide | {r * scale for r in _RADII} if r < reach)
     if not radii:
         return expression
-    rings = _Rings(root, x, place, radii, target)
+    rings = _Rings(root, x, place, radii, target, evaluate)
     before = rings.losses(expression)
     lossy = np.flatnonzero(before)
     if not lossy.size:
@@ -164,9 +171,16 @@ class _Rings:
     """Points at growing distances from a root, in rings between two radii."""
 
     def __init__(
-        self, root: Expr, x: Symbol, place: arb, radii: Sequence[float], target: Target
+        self,
+        root: Expr,
+        x: Symbol,
+        place: arb,
+        radii: Sequence[float],
+        target: Target,
+        evaluate: Evaluate | None,
     ) -> None:
         self._target = target
+        self._evaluate = evaluate or partial(interpret, compute=target.compute)
         self._count = len(radii)
         centre = float(place.mid())
         generator = np.random.default_rng(31)  # any fixed seed: definitions must repeat
@@ -180,7 +194,7 @@ class _Rings:
 
     def losses(self, expression: Expr) -> Array:
         """The bits lost in each ring, from the root outwards."""
-        computed = interpret(expression, self._values, self._target.compute)
+        computed = self._evaluate(expression, self._values)
         errors = ulp_errors(computed, self._high, self._low, self._target)
         lost = np.log2(np.maximum(errors / self._target.aim, 1.0))
         losses: Array = lost.reshape(self._count, -1).sum(axis=1)
@@ -188,8 +202,8 @@ class _Rings:
 
 
 def _split(place: arb, target: Target) -> tuple[Number, Fraction]:
-    """The root as an unevaluated sum of two numbers of the precision of the computation."""
+    """The root as an unevaluated sum of two numbers: the first one of the format, near the root."""
+    high = float(target.rounded(np.array([float(place.mid())]))[0])
     kind: Callable[[float], np.floating] = np.float64 if target.compute == "float64" else np.float32
-    high = float(kind(float(place.mid())))
     low = float(kind(float((place - arb(high)).mid())))
     return Number(Fraction(high)), Fraction(low)

@@ -33,6 +33,7 @@ class Stable:
     """A stable expression and what was measured of it.
 
     Attributes:
+        root: the formula as it was written, or its derivative.
         expression: over functions that every backend has.
         symbolic: the same before safe functions were spelled out; it can be differentiated.
         error: the largest error found before the final rounding, in ULP of the target.
@@ -41,6 +42,7 @@ class Stable:
         points: what it was judged on.
     """
 
+    root: Expr
     expression: Expr
     symbolic: Expr
     error: float
@@ -76,7 +78,7 @@ def stabilise(
     errors = judge.points.errors(expression)
     worst = int(np.argmax(errors))
     at = {name: float(column[worst]) for name, column in judge.points.values.items()}
-    return Stable(expression, best.symbolic, float(errors[worst]), at, target, judge.points)
+    return Stable(root, expression, best.symbolic, float(errors[worst]), at, target, judge.points)
 
 
 def _stages(starts: Iterable[Expr]) -> Iterator[list[Expr]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from ctypes import addressof, c_double
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,8 +13,10 @@ from torch import Tensor
 from gradsmith.backends import dispatch
 from gradsmith.backends.dispatch import Precision
 from gradsmith.backends.llvm import NativeKernel
-from gradsmith.formula.expression import free_symbols
+from gradsmith.formula.expression import Expr, free_symbols
 from gradsmith.numerics.ladder import fits_words, rank
+from gradsmith.numerics.lower import Scheme
+from gradsmith.numerics.target import Target
 
 if TYPE_CHECKING:
     from gradsmith.operator.pointwise import Pointwise
@@ -22,6 +25,21 @@ Kind = torch.dtype | None
 """The dtype of a tensor operand; None for a number, float64 for one beyond moderate size."""
 
 _MOST_NUMBERS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Computation:
+    """What native code computes for an operation, and how.
+
+    Attributes:
+        expression: over the operands, factors included.
+        target: the format and precision that it was found for.
+        scheme: the precision, and that of the elementary functions.
+    """
+
+    expression: Expr
+    target: Target
+    scheme: Scheme
 
 
 class Kernel:
@@ -108,15 +126,18 @@ def compiled(
     """
     alone = all(kind is torch.float32 for kind in kinds)
     in_words = all(kind in (torch.float32, None) for kind in kinds)
-    ways = [operation.scheme_for(precision, alone, in_words) for operation in operations]
-    target, scheme = max(ways, key=lambda way: (way[0].compute == "float64", rank(way[1])))
-    expressions = [operation.expression_for(target) for operation in operations]
+    each = [operation.computation_for(precision, alone, in_words) for operation in operations]
+    best = max(each, key=lambda one: (one.target.compute == "float64", rank(one.scheme)))
+    expressions = [
+        one.expression if one.target is best.target else operation.expression_for(best.target)
+        for operation, one in zip(operations, each, strict=True)
+    ]
     needed = {symbol.name for symbol in free_symbols(*expressions)}
     reads = tuple(i for i, name in enumerate(names) if name in needed)
     inputs = {names[i]: kinds[i] for i in reads}
     scalars = [names[i] for i in reads if singles[i]]
     try:
-        code = dispatch.native_kernel(expressions, inputs, scalars, scheme, precision.storage)
+        code = dispatch.native_kernel(expressions, inputs, scalars, best.scheme, precision.storage)
     except (NotImplementedError, RuntimeError):  # no instructions, or LLVM cannot do it here
         return None
     return Kernel(code, reads)

@@ -21,7 +21,6 @@ from gradsmith.backends.dispatch import Precision
 from gradsmith.calculus.derivative import derivative, differentiate
 from gradsmith.formula.expression import Expr, Symbol, free_symbols
 from gradsmith.numerics.ladder import FULL64, PLAIN32, choose
-from gradsmith.numerics.lower import Scheme
 from gradsmith.numerics.stabilise import Stable, stabilise
 from gradsmith.numerics.target import FLOAT64, Target
 from gradsmith.operator import extension, native
@@ -35,7 +34,7 @@ from gradsmith.operator.by_output import OutputForm, output_form
 from gradsmith.operator.by_torch import TorchKernel, computed_by_torch
 from gradsmith.operator.contract import told
 from gradsmith.operator.graph import graph_entrance
-from gradsmith.operator.kernels import Kernel
+from gradsmith.operator.kernels import Computation, Kernel
 from gradsmith.operator.product import ZERO, times
 from gradsmith.operator.recorded import Backward, record
 from gradsmith.operator.saving import AUTO, SavePlan, plan
@@ -64,12 +63,12 @@ class Pointwise:
 
     __slots__ = (
         "__weakref__",
+        "_computations",
         "_gradients",
         "_key",
         "_origin",
         "_output_form",
         "_plans",
-        "_schemes",
         "_stable",
         "arguments",
         "backwards",
@@ -101,7 +100,7 @@ class Pointwise:
     _plans: dict[tuple[Any, ...], SavePlan]
     _origin: tuple[Pointwise, Symbol] | None
     _stable: dict[Target, Stable]
-    _schemes: dict[tuple[Precision, bool, bool], tuple[Target, Scheme]]
+    _computations: dict[tuple[Precision, bool, bool], Computation]
     native: dict[tuple[Any, ...], Kernel | None]
     backwards: dict[tuple[bool, ...], Backward]
     call: Callable[[Pointwise, Sequence[Any]], Tensor | None] | None
@@ -148,7 +147,7 @@ class Pointwise:
             "_output_form": [],
             "_plans": {},
             "_stable": {},
-            "_schemes": {},
+            "_computations": {},
             "native": {},
             "backwards": {},
             "call": extension.unknown,
@@ -221,10 +220,12 @@ class Pointwise:
         """The stable expression for results of one format, factors included."""
         # A constant has no point at which it could be unstable.
         variable = bool(free_symbols(self.core))
-        stable = self.stable_for(target).expression if variable else self.core
+        return self._times_factors(self.stable_for(target).expression if variable else self.core)
+
+    def _times_factors(self, expression: Expr) -> Expr:
         for factor in self.factors:
-            stable = times(stable, Symbol(factor))
-        return stable
+            expression = times(expression, Symbol(factor))
+        return expression
 
     def gradient(self, operand: str) -> Pointwise | None:
         """The operation that multiplies ∂/∂operand by one more factor, its last operand.
@@ -316,8 +317,9 @@ class Pointwise:
 
         Args:
             operands: tensors that broadcast, and Python numbers. The result has the dtype that
-                torch's promotion gives, integers and bool promoted to the default dtype; it is
-                computed in a wider one and rounded once.
+                torch's promotion gives, integers and bool promoted to the default dtype; under
+                autocast that of the inputs, whatever the parameters are. It is computed in a
+                wider one and rounded once.
             out: where to write the result, as for torch's unary functions: it is resized, may
                 have another dtype that the result can be cast to, may be an operand itself.
 
@@ -371,8 +373,14 @@ class Pointwise:
             ]
             if not tensors:
                 raise TypeError(f"one of {', '.join(self.operands)} must be a tensor")
+        device_type = tensors[0].device.type
+        if len(tensors) > 1 and dispatch.in_autocast(device_type):
+            # The parameters of a model in mixed precision are wider than what flows through it.
+            named = zip(self.operands, operands, strict=True)
+            inputs = [o for n, o in named if isinstance(o, Tensor) and n not in self.defaults]
+            tensors = inputs or tensors
         storage = dispatch.result_dtype(tensors)
-        precision = dispatch.precision(storage, tensors[0].device.type)
+        precision = dispatch.precision(storage, device_type)
         if out is None:
             return self.apply(operands, precision)
         return self._into(out, operands, precision)
@@ -392,10 +400,10 @@ class Pointwise:
                 return result
         return computed_by_torch(self, operands, precision)
 
-    def scheme_for(
+    def computation_for(
         self, precision: Precision, alone: bool, in_words: bool | None = None
-    ) -> tuple[Target, Scheme]:
-        """For native code: which stable expression is computed, and how.
+    ) -> Computation:
+        """What native code computes, and how.
 
         Args:
             precision: of the result.
@@ -405,19 +413,20 @@ class Pointwise:
         """
         in_words = alone if in_words is None else in_words
         key = (precision, alone, in_words)
-        if key not in self._schemes:
-            self._schemes[key] = self._scheme(precision, alone, in_words)
-        return self._schemes[key]
+        if key not in self._computations:
+            self._computations[key] = self._chosen(precision, alone, in_words)
+        return self._computations[key]
 
-    def _scheme(self, precision: Precision, alone: bool, in_words: bool) -> tuple[Target, Scheme]:
+    def _chosen(self, precision: Precision, alone: bool, in_words: bool) -> Computation:
         target = precision.target
         if not free_symbols(self.core):
-            return target, FULL64  # a constant is rounded once, times factors
-        scheme, error = choose(self.stable_for(target), alone, self.max_ulp, in_words)
+            # A constant is rounded once, times factors.
+            return Computation(self._times_factors(self.core), target, FULL64)
+        way = choose(self.stable_for(target), alone, self.max_ulp, in_words)
         wider = precision.wider
-        if error > target.budget and scheme is PLAIN32 and wider is not None:
-            return self.scheme_for(wider, alone, in_words)
-        return target, scheme
+        if way.error > target.budget and way.scheme is PLAIN32 and wider is not None:
+            return self.computation_for(wider, alone, in_words)
+        return Computation(self._times_factors(way.stable.expression), target, way.scheme)
 
     def _into(self, out: Tensor, operands: Sequence[Any], precision: Precision) -> Tensor:
         if not isinstance(out, Tensor):
