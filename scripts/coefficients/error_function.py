@@ -116,9 +116,9 @@ def entries() -> list[str]:
     return [
         odd("ERF_F64", 11, mpf("0.75"), F64),
         odd("ERF_F32", 5, mpf("0.75"), F32),
-        centred("ERF_SHORT", 26, mpf("12.25")),
+        centred("ERF_SHORT", 22, mpf("12.25")),
         flattened("ERFCX_F64", 24, mpf(259) / 64, mpf(57) / 64, F64),
         flattened("ERFCX_F32", 11, mpf(163) / 64, mpf(29) / 32, F32),
-        divided("ERFC_SHORT", 6, mpf("11.875")),
-        divided("ERFCX_SHORT", 7, mpf("inf")),
+        divided("ERFC_SHORT", 5, mpf("11.875")),
+        divided("ERFCX_SHORT", 6, mpf("inf")),
     ]

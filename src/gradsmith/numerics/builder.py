@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
+from gradsmith.numerics.bounds import UNKNOWN, Bounds, bounds_of
 from gradsmith.numerics.program import (
     BF16,
     BOOL,
@@ -107,6 +108,11 @@ class Value:
     def _lifted(self, other: Operand) -> Value:
         return other if isinstance(other, Value) else self.builder.number(self.type, other)
 
+    @property
+    def bounds(self) -> Bounds:
+        """Between which it lies wherever it is a number; see :mod:`~gradsmith.numerics.bounds`."""
+        return self.builder.bounds_of(self)
+
 
 Operand = Value | int | float | Fraction
 
@@ -119,6 +125,7 @@ class Builder:
         self._instructions: list[Instruction] = []
         self._types: list[Type] = []
         self._known: dict[Instruction, Value] = {}
+        self._bounds: list[Bounds] = []
 
     def input(self, name: str, kind: Type) -> Value:
         """The next input; all of them come before the first instruction."""
@@ -128,6 +135,7 @@ class Builder:
             raise ValueError(f"two inputs are called {name!r}")
         self._inputs.append((name, kind))
         self._types.append(kind)
+        self._bounds.append(UNKNOWN)
         return Value(self, len(self._types) - 1, kind)
 
     def number(self, kind: Type, value: int | float | Fraction) -> Value:
@@ -163,13 +171,36 @@ class Builder:
         if op in (Op.SHL, Op.SHR, Op.USHR) and not 0 <= constant < result.bits:
             raise ValueError(f"{result.label} is shifted by 0 to {result.bits - 1}, not {constant}")
         args = tuple(operand.number for operand in operands)
+        if op in _EVEN and len(set(args)) == 1:
+            args = (self._without_sign(args[0]),) * len(args)
         return self._enter(Instruction(op, args, result, constant))
+
+    def bounds_of(self, value: Value) -> Bounds:
+        """What is known of the size of a value, wherever it is a number."""
+        return self._bounds[value.number]
+
+    def note(self, value: Value, low: float, high: float) -> Value:
+        """The value, of which the writer knows more than its instructions show."""
+        known = self._bounds[value.number]
+        self._bounds[value.number] = max(low, known[0]), min(high, known[1])
+        return value
+
+    def _without_sign(self, number: int) -> int:
+        """The same value, or the one of which it is the opposite or the size."""
+        made = self._made(number)
+        return made.args[0] if made is not None and made.op in (Op.NEG, Op.ABS) else number
+
+    def _made(self, number: int) -> Instruction | None:
+        count = len(self._inputs)
+        return self._instructions[number - count] if number >= count else None
 
     def _enter(self, instruction: Instruction) -> Value:
         known = self._known.get(instruction)
         if known is None:
             self._instructions.append(instruction)
             self._types.append(instruction.type)
+            operands = [self._bounds[arg] for arg in instruction.args]
+            self._bounds.append(bounds_of(instruction, operands, self._made))
             known = Value(self, len(self._types) - 1, instruction.type)
             self._known[instruction] = known
         return known
@@ -191,6 +222,9 @@ class Builder:
         results = tuple(renumbered[output.number] for output in outputs)
         return Program(tuple(self._inputs), tuple(kept), results)
 
+
+_EVEN = (Op.ABS, Op.MUL)
+"""What loses the sign of its operand: |a|, and a·a."""
 
 _Signature = Callable[[tuple[Type, ...], Type | None], Type | None]
 
@@ -328,13 +362,13 @@ def round_to_odd(a: Value) -> Value:
 def maximum(a: Value, b: Operand) -> Value:
     """The larger; ``a`` where it is NaN."""
     other = a._lifted(b)
-    return select(a < other, other, a)
+    return a if a.bounds[0] >= other.bounds[1] else select(a < other, other, a)
 
 
 def minimum(a: Value, b: Operand) -> Value:
     """The smaller; ``a`` where it is NaN."""
     other = a._lifted(b)
-    return select(other < a, other, a)
+    return a if a.bounds[1] <= other.bounds[0] else select(other < a, other, a)
 
 
 def with_sign_of(size: Value, x: Value) -> Value:

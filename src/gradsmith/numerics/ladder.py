@@ -19,7 +19,7 @@ import numpy as np
 
 from gradsmith.formula.expression import Expr
 from gradsmith.numerics.elementary.accuracy import Accuracy
-from gradsmith.numerics.interpret import Array
+from gradsmith.numerics.interpret import Array, interpret
 from gradsmith.numerics.interpreter import DTYPES, run
 from gradsmith.numerics.lower import Scheme, lower
 from gradsmith.numerics.measure import ulp_errors
@@ -45,6 +45,7 @@ _FOUND = 0.8
 _TINY = 2.0**-100
 """Below this the second word of a float32 is subnormal, and loses digits."""
 _EACH = 4  # points with the same exponent
+_DENSE = np.arange(-12, 7), 40  # and where most formulas bend, so many more
 _SETTINGS = 8  # of a parameter there are no more values than these, of an input many
 Columns = Mapping[str, Array]
 
@@ -108,7 +109,7 @@ def choose(
     tried = []
     while open_ways:
         way = heappop(open_ways)
-        error = measured(way.stable, way.scheme)
+        error = measured(way.stable, way.scheme, stable)
         tried.append(Way(way.scheme, way.stable, error))
         if error <= way.budget:
             return tried[-1]
@@ -148,9 +149,14 @@ def rank(scheme: Scheme) -> int:
 
 
 def _inputs(stable: Stable) -> int:
-    """How many inputs there are; parameters have few values among the points."""
-    columns = stable.points.values.values()
-    return sum(len(np.unique(column)) > _SETTINGS for column in columns)
+    """How many inputs there are."""
+    return len(stable.points.values) - len(_parameters(stable))
+
+
+def _parameters(stable: Stable) -> list[str]:
+    """The parameters: they have few values among the points."""
+    columns = stable.points.values.items()
+    return [name for name, column in columns if len(np.unique(column)) <= _SETTINGS]
 
 
 MODERATE = 2.0**60
@@ -198,35 +204,47 @@ def cost(program: Program) -> float:
     return max(quick, slow)
 
 
-def measured(stable: Stable, scheme: Scheme) -> float:
+def measured(stable: Stable, scheme: Scheme, reference: Stable | None = None) -> float:
     """The largest error of the Program on the points of the expression, in ULP of the target.
 
-    Of double words it is that of the sum, before it is rounded to one word; and they are compared
-    with float64 at many more points, since they alone have no range to spare.
+    Of double words it is that of the sum, before it is rounded to one word. Ways that have few
+    digits or little range to spare are compared with float64 in full at many more points.
+
+    Args:
+        stable: what is computed.
+        scheme: how.
+        reference: what to compare with there, by default ``stable`` itself.
     """
     values, target = stable.points.values, stable.target
     high, low = stable.points.high, stable.points.low
-    if not scheme.double_word:
-        computed = _computed(stable, scheme, values)
-        return float(ulp_errors(computed, high, low, target).max(initial=0.0))
-    error = _error_of_words(stable, values, high, low)
-    more = _over_all_exponents(values)
-    wide = _computed(stable, FULL64, more)
-    return max(error, _error_of_words(stable, more, wide, np.zeros_like(wide)) - target.budget)
+    error = _error_of_words if scheme.double_word else _error
+    found = error(stable, scheme, values, high, low)
+    if target.digits != 24 or scheme not in _WITH_SERIES:
+        return found
+    more = _many(values)
+    wide = interpret((reference or stable).expression, more)
+    return max(found, error(stable, scheme, more, wide, np.zeros_like(wide)) - target.budget / 8)
 
 
-def _error_of_words(stable: Stable, values: Columns, high: Array, low: Array) -> float:
-    sums = _computed(stable, WORDS32, values, F64)
+def _error(stable: Stable, scheme: Scheme, values: Columns, high: Array, low: Array) -> float:
+    computed = _computed(stable, scheme, values)
+    return float(ulp_errors(computed, high, low, stable.target).max(initial=0.0))
+
+
+def _error_of_words(
+    stable: Stable, scheme: Scheme, values: Columns, high: Array, low: Array
+) -> float:
+    sums = _computed(stable, scheme, values, F64)
     rounded = ulp_errors(stable.target.rounded(sums), high, low, stable.target)
     errors = ulp_errors(sums, high, low, stable.target)
     errors = np.where(np.abs(high) < _TINY, np.maximum(rounded - _ROUNDED_TWICE, 0.0), errors)
     return float(errors.max(initial=0.0))
 
 
-def _over_all_exponents(values: Columns) -> Columns:
+def _many(values: Columns) -> Columns:
     """Numbers of every size for each input, and for parameters those that they already have."""
     generator = np.random.default_rng(20240229)  # any fixed seed: choices must repeat
-    exponents = np.tile(np.arange(-149, 128), _EACH)
+    exponents = np.concatenate([np.tile(np.arange(-149, 128), _EACH), np.tile(*_DENSE)])
     more = {}
     for name, column in values.items():
         few = np.unique(column)
@@ -273,4 +291,4 @@ def _program(
             with np.errstate(over="ignore"):
                 exact = np.array_equal(column.astype(np.float32), column)
             inputs[name] = F32 if exact else F64
-    return lower((stable.expression,), inputs, scheme, kind)
+    return lower((stable.expression,), inputs, scheme, kind, _parameters(stable))

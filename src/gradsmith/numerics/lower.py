@@ -8,7 +8,7 @@ that the format does not hold decides as the exact one would.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isfinite
@@ -73,6 +73,7 @@ def lower(
     inputs: Mapping[str, Type],
     scheme: Scheme,
     storage: Type | None = None,
+    numbers: Collection[str] = (),
 ) -> Program:
     """A Program that computes ``roots``.
 
@@ -81,6 +82,8 @@ def lower(
         inputs: the type in which each input comes.
         scheme: how to compute.
         storage: what the results are rounded to; left out, they stay as computed.
+        numbers: names of the inputs that are one number for all elements: what is computed of
+            them alone costs nothing.
 
     Raises:
         NotImplementedError: a function has neither instructions nor a definition.
@@ -88,7 +91,7 @@ def lower(
     builder = Builder()
     given = {name: builder.input(name, kind) for name, kind in inputs.items()}
     arithmetic = scheme.arithmetic
-    writer = _Writer(builder, arithmetic, roots)
+    writer = _Writer(builder, arithmetic, roots, numbers)
     for name, value in given.items():
         writer.done[Symbol(name)] = arithmetic.taken(value)
     kind = storage or scheme.compute
@@ -98,8 +101,15 @@ def lower(
 class _Writer:
     """One Program being written. What it holds of a number, its arithmetic alone knows."""
 
-    def __init__(self, builder: Builder, arithmetic: Arithmetic, roots: Sequence[Expr]) -> None:
+    def __init__(
+        self,
+        builder: Builder,
+        arithmetic: Arithmetic,
+        roots: Sequence[Expr],
+        numbers: Collection[str],
+    ) -> None:
         self.builder = builder
+        self.numbers = {Symbol(name) for name in numbers}
         self.arithmetic = arithmetic
         self.kind = arithmetic.kind
         self.done: dict[Expr, Any] = {}
@@ -165,6 +175,9 @@ class _Writer:
         rules, functions = self.arithmetic.rules, self.arithmetic.functions
         if node.function is v.DIV and (by := self.reciprocal(node.args[1])) is not None:
             return rules[v.MUL](self.done[node.args[0]], self.number(by))
+        if node.function is v.DIV and self.inverts(node.args[1]):
+            inverse = rules[v.DIV](self.number(Fraction(1)), self.done[node.args[1]])
+            return rules[v.MUL](self.done[node.args[0]], inverse)
         if node.function in rules or node.function in functions:
             write = rules.get(node.function) or functions[node.function]
             return write(*(self.done[arg] for arg in node.args))
@@ -202,6 +215,11 @@ class _Writer:
         if isinstance(value, float) or value == 0:
             return None
         return 1 / value if is_power_of_two(value) or not self.arithmetic.divides else None
+
+    def inverts(self, divisor: Expr) -> bool:
+        """Whether to multiply with the reciprocal of a number, computed once for all elements."""
+        symbols = free_symbols(divisor)
+        return not self.arithmetic.divides and bool(symbols) and self.numbers.issuperset(symbols)
 
     def extremum(self, node: Call) -> Any:
         """Maximum or minimum, NaN if an operand is."""

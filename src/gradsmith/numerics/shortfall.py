@@ -10,13 +10,14 @@ from __future__ import annotations
 import numpy as np
 
 from gradsmith.formula.expression import Expr, Symbol, free_symbols
-from gradsmith.numerics.interpret import Array
+from gradsmith.numerics.interpret import Array, interpret
 from gradsmith.numerics.measure import brackets, ulp_errors
 from gradsmith.numerics.regimes import replace_near_zero
 from gradsmith.numerics.roots import Evaluate, expand_near_roots
 from gradsmith.numerics.stabilise import Stable
 
-_NEAR = 0.5
+_NEAR = (-40.0, -1.0)  # exponents
+_COUNT = 500
 
 
 def with_series(stable: Stable, evaluate: Evaluate) -> Expr:
@@ -27,27 +28,28 @@ def with_series(stable: Stable, evaluate: Evaluate) -> Expr:
     symbols = free_symbols(stable.root)
     if len(symbols) != 1:
         return stable.expression
-    x = symbols[0]
-    expression, target = stable.expression, stable.target
-    line, high = stable.points.values[x.name], stable.points.high
-    near = np.abs(line)[_lossy(stable, expression, evaluate) & (np.abs(line) < _NEAR)]
+    x, target = symbols[0], stable.target
+    expression = stable.expression
+    near = _lossy_near_zero(stable, x, evaluate)
     if near.size:
         expression = replace_near_zero(expression, stable.root, x, float(near.max()), target)
-    if _lossy(stable, expression, evaluate).any():
-        expression = _about_roots(stable, expression, x, line, high, evaluate)
+    points = stable.points
+    computed = evaluate(expression, points.values)
+    if (ulp_errors(computed, points.high, points.low, target) > target.aim).any():
+        line = points.values[x.name]
+        order = np.argsort(line)
+        pairs = brackets(line[order], points.high[order])
+        expression = expand_near_roots(expression, stable.root, x, pairs, target, evaluate)
     return expression
 
 
-def _lossy(stable: Stable, expression: Expr, evaluate: Evaluate) -> Array:
-    points, target = stable.points, stable.target
-    computed = evaluate(expression, points.values)
-    lossy: Array = ulp_errors(computed, points.high, points.low, target) > target.aim
+def _lossy_near_zero(stable: Stable, x: Symbol, evaluate: Evaluate) -> Array:
+    """Sizes of numbers near 0 at which digits are lost that the expression in full has."""
+    generator = np.random.default_rng(7)  # any fixed seed: choices must repeat
+    sizes = np.exp2(generator.uniform(*_NEAR, _COUNT))
+    values = {x.name: stable.target.rounded(np.concatenate([sizes, -sizes]))}
+    exact = interpret(stable.expression, values)
+    computed = evaluate(stable.expression, values)
+    errors = ulp_errors(computed, exact, np.zeros_like(exact), stable.target)
+    lossy: Array = np.abs(values[x.name])[errors > stable.target.aim / 2]
     return lossy
-
-
-def _about_roots(
-    stable: Stable, expression: Expr, x: Symbol, line: Array, high: Array, evaluate: Evaluate
-) -> Expr:
-    order = np.argsort(line)
-    pairs = brackets(line[order], high[order])
-    return expand_near_roots(expression, stable.root, x, pairs, stable.target, evaluate)

@@ -42,7 +42,7 @@ CLAIMED = {
     "cosh": (0.79, 0.72),
     "asinh": (0.93, 0.90),
 }
-SHORT_ERROR = 2.0**-38
+SHORT_ERROR = 2.0**-31
 # What is smaller may be anything of that size, what is larger may be infinite.
 TINY, HUGE = 2.0**-200, 2.0**1000
 

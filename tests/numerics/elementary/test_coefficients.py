@@ -55,6 +55,7 @@ FITS: dict[str, tuple[Fit, Series, Series, int, int]] = {
         1,
     ),
     "LOG_SHORT": (logarithm.LOG_SHORT, _log1p, lambda x: arb(0), 1, 1),
+    "LOG1P_SHORT": (logarithm.LOG1P_SHORT, _log1p, lambda x: arb(0), 1, 1),
     "ATANH_F64": (logarithm.ATANH_F64, lambda x: x.atanh(), lambda x: x + x**3 / 3, 5, 2),
     "SINH_F64": (hyperbolic.SINH_F64, lambda x: x.sinh(), lambda x: x, 3, 2),
     "SINH_F32": (hyperbolic.SINH_F32, lambda x: x.sinh(), lambda x: x, 3, 2),

@@ -15,5 +15,5 @@ class Accuracy(Enum):
     """For a result in the format itself: about 1 ULP on the whole range, subnormals included."""
 
     SHORT = "short"
-    """For a float64 that will be rounded to float32: relative error at most 2⁻³⁸, and below
+    """For a float64 that will be rounded to float32: relative error at most 2⁻³¹, and below
     2⁻²⁰⁰ anything that small; what exceeds 2¹⁰⁰⁰ may already be infinite."""

@@ -15,14 +15,13 @@ from math import sqrt
 from gradsmith.numerics.builder import Value, fma, minimum, select, two_sum, with_sign_of
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.elementary.coefficients import error_function as data
-from gradsmith.numerics.elementary.coefficients.exponential import EXP_F32, EXP_F64, EXP_SHORT
+from gradsmith.numerics.elementary.coefficients.exponential import EXP_F32, EXP_F64
 from gradsmith.numerics.elementary.exponential import exp
 from gradsmith.numerics.elementary.polynomial import Fit, horner
 from gradsmith.numerics.elementary.reduction import (
     LAYOUTS,
     power_of_two,
     reduce,
-    reduce_quickly,
     scaled_in_steps,
 )
 from gradsmith.numerics.program import F32, F64, Type
@@ -80,7 +79,7 @@ _CONSTANTS: dict[Type, _Constants] = {
     ),
 }
 
-# From here on erf(x) is 1 up to 2⁻³⁸.
+# From here on erf(x) is 1 up to 2⁻³⁷.
 _SHORT_LAST = sqrt(data.ERF_SHORT_CENTRE + data.ERF_SHORT.high)
 # exp(−x²) is still a normal number here, and erfc(x) far below 2⁻²⁰⁰.
 _SHORT_NOTHING = 26.0
@@ -180,10 +179,10 @@ def _erf_short(x: Value) -> Value:
 
 def _erfc_short(x: Value) -> Value:
     size = minimum(abs(x), _SHORT_NOTHING)
-    exponent, r = reduce_quickly(size * -size, LAYOUTS[F64].bias)
     above = horner(size, data.ERFC_SHORT_ABOVE.coefficients)
     below = horner(size, data.ERFC_SHORT_BELOW.coefficients)
-    tail = above * horner(r, EXP_SHORT.coefficients) / below * power_of_two(exponent)
+    # Not of the size that was held: derivatives share this exponential.
+    tail = above * exp(-(x * x), Accuracy.SHORT) / below
     return select(x < 0.0, 2.0 - tail, tail)
 
 

@@ -7,6 +7,8 @@ parts: r, and the sum of the largest terms.
 
 from __future__ import annotations
 
+from math import inf
+
 from gradsmith.numerics.builder import Value, clamped, fma, maximum, select
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.elementary.coefficients import exponential as data
@@ -64,7 +66,9 @@ def _exp_short(x: Value) -> Value:
     held = clamped(x, -bias * step, (bias + 1) * step)
     exponent, r = reduce_quickly(held, bias)
     series = horner(r, data.EXP_SHORT.coefficients)
-    return series * power_of_two(exponent)
+    y = series * power_of_two(exponent)
+    # The series is exact at 0, and nothing above 1 comes of a number below.
+    return x.builder.note(y, 0.0, 1.0 if x.bounds[1] <= 0 else inf)
 
 
 def expm1(x: Value, accuracy: Accuracy = Accuracy.FULL) -> Value:

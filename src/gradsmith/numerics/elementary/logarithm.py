@@ -51,6 +51,8 @@ def split(x: Value, full: bool, start: float | None = None) -> tuple[Value, Valu
 def log1p(x: Value, accuracy: Accuracy = Accuracy.FULL) -> Value:
     """log(1 + x), with its sign at ±0: −∞ at −1, NaN below."""
     full = x.type is F32 or accuracy is Accuracy.FULL
+    if not full and x.bounds[0] >= 0 and x.bounds[1] <= 1:
+        return x * horner(x, logarithm.LOG1P_SHORT.coefficients)
     y = with_pole(x, -1.0, log1p_of_sum(x, full))
     return select(abs(x) < _TINY[x.type], x, y) if full else y
 

@@ -1,4 +1,4 @@
-"""exp, expm1, tanh, log and log1p of numbers in two words, with relative errors of some 2⁻³⁰.
+"""exp, expm1, tanh, log and log1p of numbers in two words, with relative errors of some 2⁻²⁹.
 
 The reductions are those of the functions of one word; of the polynomials the terms of the lowest
 degrees are summed in two words, the others in one. Arguments are numbers of float32.
@@ -7,6 +7,7 @@ degrees are summed in two words, the others in one. Arguments are numbers of flo
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from math import exp as exp_of
 from math import expm1 as expm1_of
@@ -71,10 +72,11 @@ def exp(x: DoubleWord) -> DoubleWord:
         small = x.high < _SMALL
         offset = select(small, offset, _LAYOUT.bias - 1)
         factor = select(small, x.high.builder.number(F32, 2.0**-ASIDE), 2.0)
-    exponent, v, low, rest = _reduced(held, x.low, offset)
+    parts = _reduced(held, x.low, offset)
+    v, low = _curved(parts.r, parts.half, parts.half_low, square_low=False)
     total = v + 1.0
-    low = fma(rest, total, low + ((1.0 - total) + v))
-    scale = power_of_two(exponent)
+    low = fma(parts.rest, total, low + ((1.0 - total) + v))
+    scale = power_of_two(parts.exponent)
     span = max(_end(exp_of, x.range[0]), LEAST), _end(exp_of, x.range[1])
     return DoubleWord(total * scale, low * scale, span, factor, sound=span[1] < inf)
 
@@ -85,9 +87,10 @@ def expm1(x: DoubleWord) -> DoubleWord:
     held = maximum(x.high, _MINUS_ONE)
     if x.range[1] > _LARGE:
         held = clamped(x.high, _MINUS_ONE, _LARGE)
-    exponent, v, low, rest = _reduced(held, x.low, x.high.builder.number(F32, _LAYOUT.bias))
-    low = fma(rest, v + 1.0, low)
-    scale = power_of_two(exponent)
+    parts = _reduced(held, x.low, x.high.builder.number(F32, _LAYOUT.bias))
+    v, low = _curved(parts.r, parts.half, parts.half_low)
+    low = fma(parts.rest, v + 1.0, low)
+    scale = power_of_two(parts.exponent)
     if x.range[1] <= 0:
         others = 1.0 - scale
         others_low = (1.0 - others) - scale
@@ -109,8 +112,7 @@ def tanh(x: DoubleWord) -> DoubleWord:
     return with_sign(DoubleWord(quotient.high, quotient.low, (0.0, tanh_of(size.range[1]))), x)
 
 
-def _reduced(held: Value, x_low: Value | None, offset: Value) -> tuple[Value, Value, Value, Value]:
-    """Of x = k·log 2 + r + rest: k + offset as an integer, eʳ − 1 in two words, and the rest."""
+def _reduced(held: Value, x_low: Value | None, offset: Value) -> _Reduced:
     shifter = offset + _LAYOUT.shifter
     shifted = fma(held, _LAYOUT.log2_e, shifter)
     k = shifted - shifter
@@ -118,21 +120,36 @@ def _reduced(held: Value, x_low: Value | None, offset: Value) -> tuple[Value, Va
     r = fma(k, -_LN2[1], first)
     rest = fma(k, -_LN2[1], first - r)
     rest = rest if x_low is None else rest + x_low
-    # r + r²(1/2 + r·series)
+    # 1/2 + r·series
     series = horner(r, exponential.EXPM1_F32.coefficients)
     half = fma(r, series, 0.5)
-    half_low = fma(r, series, 0.5 - half)
-    high, low = _curved(r, half, half_low)
-    return bits(shifted), high, low, rest
+    return _Reduced(bits(shifted), r, rest, half, fma(r, series, 0.5 - half))
 
 
-def _curved(r: Value, p: Value, p_low: Value) -> tuple[Value, Value]:
-    """R + r²(p + p_low), where the second term is at most half of the first."""
+@dataclass(frozen=True, slots=True)
+class _Reduced:
+    """x = k·log 2 + r + rest, and eʳ − 1 = r + r²(half + half_low).
+
+    Attributes:
+        exponent: k and the offset, as an integer.
+    """
+
+    exponent: Value
+    r: Value
+    rest: Value
+    half: Value
+    half_low: Value
+
+
+def _curved(r: Value, p: Value, p_low: Value, square_low: bool = True) -> tuple[Value, Value]:
+    """R + r²(p + p_low), where the second term is at most half of the first.
+
+    ``square_low`` says whether what the square loses is kept: not where 1 will be added.
+    """
     square = r * r
-    square_low = fma(r, r, -square)
     high = fma(square, p, r)
-    lost = fma(square, p, r - high)
-    return high, fma(square_low, p, fma(square, p_low, lost))
+    low = fma(square, p_low, fma(square, p, r - high))
+    return high, fma(fma(r, r, -square), p, low) if square_low else low
 
 
 def log(x: DoubleWord) -> DoubleWord:

@@ -50,40 +50,36 @@ ERF_F32 = Fit(
 ERF_SHORT_CENTRE = 12.25
 
 # erf(x) = x (c0 + c1 u + ...), u = x^2 - ERF_SHORT_CENTRE
-# Largest relative error found: 2^-41.00.
+# Largest relative error found: 2^-32.18.
 ERF_SHORT = Fit(
     coefficients=(
-        float.fromhex("0x1.24923ae50c5ecp-2"),
-        float.fromhex("-0x1.7e206933e13c4p-7"),
-        float.fromhex("0x1.76453461a6b4bp-11"),
-        float.fromhex("-0x1.970f9a18d0bf1p-15"),
-        float.fromhex("0x1.cffae372e1872p-19"),
-        float.fromhex("-0x1.0ebc16be745b2p-22"),
-        float.fromhex("0x1.3ee2e2336c81ep-26"),
-        float.fromhex("-0x1.76bb9a4511594p-30"),
-        float.fromhex("0x1.b2d1f9ff48d84p-34"),
-        float.fromhex("-0x1.edab43dbfe390p-38"),
-        float.fromhex("0x1.1010f827b3fa0p-41"),
-        float.fromhex("-0x1.2152adb87041ap-45"),
-        float.fromhex("0x1.280755a0182d7p-49"),
-        float.fromhex("-0x1.232cbcd0c95d7p-53"),
-        float.fromhex("0x1.104e529fae9b4p-57"),
-        float.fromhex("-0x1.df342a12aa108p-62"),
-        float.fromhex("0x1.a120b46479a54p-66"),
-        float.fromhex("-0x1.74b02fe16e34cp-70"),
-        float.fromhex("0x1.161467a878350p-74"),
-        float.fromhex("-0x1.1a87118bbc4eap-79"),
-        float.fromhex("0x1.f929963265e4fp-84"),
-        float.fromhex("-0x1.7f5e8731bb484p-87"),
-        float.fromhex("0x1.99295224443f2p-92"),
-        float.fromhex("0x1.2c22fd7e7ba39p-97"),
-        float.fromhex("-0x1.e73378445ee26p-104"),
-        float.fromhex("-0x1.ba45a900b831ep-105"),
-        float.fromhex("0x1.ba779f9129473p-110"),
+        float.fromhex("0x1.24923ae53f7d1p-2"),
+        float.fromhex("-0x1.7e20697022746p-7"),
+        float.fromhex("0x1.764533d204ffdp-11"),
+        float.fromhex("-0x1.970f75ce7b152p-15"),
+        float.fromhex("0x1.cffb018cfa361p-19"),
+        float.fromhex("-0x1.0ebf4ccd1b83dp-22"),
+        float.fromhex("0x1.3ee1ea7366dbap-26"),
+        float.fromhex("-0x1.7678db51e0feap-30"),
+        float.fromhex("0x1.b2d40be33bc20p-34"),
+        float.fromhex("-0x1.f0a8bf79117ccp-38"),
+        float.fromhex("0x1.1044e1a4f66fap-41"),
+        float.fromhex("-0x1.16f0001db3d9cp-45"),
+        float.fromhex("0x1.256e3493f726bp-49"),
+        float.fromhex("-0x1.50f4bfca79250p-53"),
+        float.fromhex("0x1.1fa548e485e44p-57"),
+        float.fromhex("-0x1.b6f3d09da6860p-63"),
+        float.fromhex("0x1.38b2d82872507p-66"),
+        float.fromhex("-0x1.a29edcd313c8fp-69"),
+        float.fromhex("0x1.eb489062e83f9p-74"),
+        float.fromhex("0x1.56822e32cd31ep-78"),
+        float.fromhex("-0x1.ea2db3eddba81p-84"),
+        float.fromhex("-0x1.9c7ffb0024ce4p-86"),
+        float.fromhex("0x1.d5ec86c7cb777p-91"),
     ),
     low=float.fromhex("-0x1.8800000000000p+3"),
     high=float.fromhex("0x1.8800000000000p+3"),
-    error=float.fromhex("0x1.004c7a57b711dp-41"),
+    error=float.fromhex("0x1.c51423c6bfcfap-33"),
 )
 
 # Where s below is 0.
@@ -156,73 +152,69 @@ ERFCX_F32 = Fit(
 )
 
 # the numerator of erfcx(x), lowest power first
-# Largest relative error found: 2^-39.14.
+# Largest relative error found: 2^-33.01.
 ERFC_SHORT_ABOVE = Fit(
     coefficients=(
-        float.fromhex("0x1.7d1a51e810595p+7"),
-        float.fromhex("0x1.3694435cc34a3p+8"),
-        float.fromhex("0x1.f0c4172a62603p+7"),
-        float.fromhex("0x1.de5f63e4beddap+6"),
-        float.fromhex("0x1.21a407a1bcbf3p+5"),
-        float.fromhex("0x1.a35d7427942dbp+2"),
-        float.fromhex("0x1.20dd76afcfe85p-1"),
+        float.fromhex("0x1.ad3c563be50ebp+5"),
+        float.fromhex("0x1.36c25fe2c4947p+6"),
+        float.fromhex("0x1.b4f8b44a72e26p+5"),
+        float.fromhex("0x1.626c482fde70cp+4"),
+        float.fromhex("0x1.4a48cc44b4b0ap+2"),
+        float.fromhex("0x1.20dd65117ff31p-1"),
     ),
     low=float.fromhex("0x0.0p+0"),
     high=float.fromhex("0x1.7c00000000000p+3"),
-    error=float.fromhex("0x1.d1c8a425fa5b3p-40"),
+    error=float.fromhex("0x1.fcc92749999c8p-34"),
 )
 
 # its denominator
-# Largest relative error found: 2^-39.14.
+# Largest relative error found: 2^-33.01.
 ERFC_SHORT_BELOW = Fit(
     coefficients=(
-        float.fromhex("0x1.7d1a51e80da59p+7"),
-        float.fromhex("0x1.06cbf43314c44p+9"),
-        float.fromhex("0x1.45733a2eed63bp+9"),
-        float.fromhex("0x1.d7ce0a5b0f49bp+8"),
-        float.fromhex("0x1.b390dc7ff1c4dp+7"),
-        float.fromhex("0x1.02afd390f9b53p+6"),
-        float.fromhex("0x1.73a71c4fb41a4p+3"),
+        float.fromhex("0x1.ad3c563cba11bp+5"),
+        float.fromhex("0x1.1476fc6952634p+7"),
+        float.fromhex("0x1.39e41ede6fc24p+7"),
+        float.fromhex("0x1.957fb1318ef21p+6"),
+        float.fromhex("0x1.3e1b5f7fc48a5p+5"),
+        float.fromhex("0x1.24b49d1e8a6cdp+3"),
         float.fromhex("0x1.0000000000000p+0"),
     ),
     low=float.fromhex("0x0.0p+0"),
     high=float.fromhex("0x1.7c00000000000p+3"),
-    error=float.fromhex("0x1.d1c8a425fa5b3p-40"),
+    error=float.fromhex("0x1.fcc92749999c8p-34"),
 )
 
 # the numerator of erfcx(x), lowest power first
-# Largest relative error found: 2^-40.48.
+# Largest relative error found: 2^-35.14.
 ERFCX_SHORT_ABOVE = Fit(
     coefficients=(
-        float.fromhex("0x1.aed7645dcbba2p+8"),
-        float.fromhex("0x1.a02da9451aa9cp+9"),
-        float.fromhex("0x1.8913b2dc6c881p+9"),
-        float.fromhex("0x1.cb071d9fbe302p+8"),
-        float.fromhex("0x1.6308652921404p+7"),
-        float.fromhex("0x1.6c1d839406f56p+5"),
-        float.fromhex("0x1.cefe97784122ap+2"),
-        float.fromhex("0x1.20dd750428e8ap-1"),
+        float.fromhex("0x1.ea66ceac5188fp+6"),
+        float.fromhex("0x1.acbe21e515338p+7"),
+        float.fromhex("0x1.6bd767470c307p+7"),
+        float.fromhex("0x1.749c09eff98e2p+6"),
+        float.fromhex("0x1.e2dec8e3bb3ffp+4"),
+        float.fromhex("0x1.7a671c619d8e0p+2"),
+        float.fromhex("0x1.20dd75044a653p-1"),
     ),
     low=float.fromhex("0x0.0p+0"),
     high=float.fromhex("inf"),
-    error=float.fromhex("0x1.6f39fa4d2fb6ap-41"),
+    error=float.fromhex("0x1.d04185664917cp-36"),
 )
 
 # its denominator
-# Largest relative error found: 2^-40.48.
+# Largest relative error found: 2^-35.14.
 ERFCX_SHORT_BELOW = Fit(
     coefficients=(
-        float.fromhex("0x1.aed7645dccedbp+8"),
-        float.fromhex("0x1.49a09614fd828p+10"),
-        float.fromhex("0x1.ccc5cf8213ad1p+10"),
-        float.fromhex("0x1.8214d4d511dccp+10"),
-        float.fromhex("0x1.aab890a217887p+9"),
-        float.fromhex("0x1.410d0391e77a8p+8"),
-        float.fromhex("0x1.44b05375e41f2p+6"),
-        float.fromhex("0x1.9a5174f8db5fbp+3"),
+        float.fromhex("0x1.ea66ceac1a0d8p+6"),
+        float.fromhex("0x1.60b609d56050dp+8"),
+        float.fromhex("0x1.c94fe8a6e5fe4p+8"),
+        float.fromhex("0x1.5cb07ba43a02cp+8"),
+        float.fromhex("0x1.54b24ef454bf2p+7"),
+        float.fromhex("0x1.afeebeed8d5e0p+5"),
+        float.fromhex("0x1.4f59c972d5716p+3"),
         float.fromhex("0x1.0000000000000p+0"),
     ),
     low=float.fromhex("0x0.0p+0"),
     high=float.fromhex("inf"),
-    error=float.fromhex("0x1.6f39fa4d2fb6ap-41"),
+    error=float.fromhex("0x1.d04185664917cp-36"),
 )

@@ -100,39 +100,36 @@ EXPM1_F32 = Fit(
 )
 
 # exp(r) = c0 + c1 r + ..., exact at 0
-# Made by Sollya's fpminimax; relative error below 2^-40.16, proven by its supnorm.
+# Made by Sollya's fpminimax; relative error below 2^-34.31, proven by its supnorm.
 EXP_SHORT = Fit(
     coefficients=(
         float.fromhex("0x1p0"),
-        float.fromhex("0x1.ffffffffdac6fp-1"),
-        float.fromhex("0x1.0000000064b78p-1"),
-        float.fromhex("0x1.5555559c4d168p-3"),
-        float.fromhex("0x1.55555430b19d5p-5"),
-        float.fromhex("0x1.11108670e8541p-7"),
-        float.fromhex("0x1.6c188a7f9867ep-10"),
-        float.fromhex("0x1.a1a40c7e5a936p-13"),
-        float.fromhex("0x1.9ef35fdfd05f3p-16"),
+        float.fromhex("0x1.00000000e55ap0"),
+        float.fromhex("0x1.00000042449cap-1"),
+        float.fromhex("0x1.55555350f47fep-3"),
+        float.fromhex("0x1.555481be971b3p-5"),
+        float.fromhex("0x1.11130aef74f9ap-7"),
+        float.fromhex("0x1.6d9555e8fa71cp-10"),
+        float.fromhex("0x1.9e8ee2460597cp-13"),
     ),
     low=float.fromhex("-0x1.62e42fefa501dp-2"),
     high=float.fromhex("0x1.62e42fefa501dp-2"),
-    error=float.fromhex("0x1.cbbb23786p-41"),
+    error=float.fromhex("0x1.9bfa789827p-35"),
 )
 
 # exp(r) - 1 = r (c0 + c1 r + ...)
-# Made by Sollya's fpminimax; relative error below 2^-43.55, proven by its supnorm.
+# Made by Sollya's fpminimax; relative error below 2^-32.00, proven by its supnorm.
 EXPM1_SHORT = Fit(
     coefficients=(
-        float.fromhex("0x1.fffffffffff9dp-1"),
-        float.fromhex("0x1.fffffffff736ap-2"),
-        float.fromhex("0x1.555555556d7e6p-3"),
-        float.fromhex("0x1.55555573f34fep-5"),
-        float.fromhex("0x1.111110d91e0d2p-7"),
-        float.fromhex("0x1.6c164e63cb3e7p-10"),
-        float.fromhex("0x1.a01a8d8c6e3fap-13"),
-        float.fromhex("0x1.a159caded7583p-16"),
-        float.fromhex("0x1.71ddf58319799p-19"),
+        float.fromhex("0x1.00000000224d1p0"),
+        float.fromhex("0x1.0000002812e9dp-1"),
+        float.fromhex("0x1.555554c60a098p-3"),
+        float.fromhex("0x1.5554adb6918d8p-5"),
+        float.fromhex("0x1.1111a674851cfp-7"),
+        float.fromhex("0x1.6d748014ee336p-10"),
+        float.fromhex("0x1.a019e8a8c9204p-13"),
     ),
     low=float.fromhex("-0x1.62e42fefa501dp-2"),
     high=float.fromhex("0x1.62e42fefa501dp-2"),
-    error=float.fromhex("0x1.5e501a33ffp-44"),
+    error=float.fromhex("0x1.003c12c1dfp-32"),
 )
