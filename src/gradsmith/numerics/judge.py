@@ -33,7 +33,7 @@ from gradsmith.numerics.compensate import compensate, compensate_whole
 from gradsmith.numerics.exponentials import split_variable
 from gradsmith.numerics.interpret import Array
 from gradsmith.numerics.limits import Limits
-from gradsmith.numerics.measure import brackets, sample
+from gradsmith.numerics.measure import brackets, points_of
 from gradsmith.numerics.regimes import expand_near_zero, replace_near_zero
 from gradsmith.numerics.rewrite import rewrite
 from gradsmith.numerics.roots import expand_near_roots
@@ -84,7 +84,7 @@ class Judge:
         defaults: Mapping[str, float],
         target: Target,
     ) -> None:
-        self.points = sample(root, arguments, defaults, target)
+        self.points = points_of(root, arguments, defaults, target)
         self._everywhere = np.ones(self.points.high.shape, dtype=bool)
         self._judged = self._everywhere
         self._gain = 1.0 if target.spares else 0.1  # bits that a repair must save

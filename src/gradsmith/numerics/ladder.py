@@ -10,7 +10,7 @@ that stays within the budget is taken.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from heapq import heappop, heappush
@@ -32,6 +32,8 @@ PLAIN32 = Scheme(F32, Accuracy.FULL)
 WORDS32 = Scheme(F32, Accuracy.FULL, double_word=True)
 SHORT64 = Scheme(F64, Accuracy.SHORT)
 FULL64 = Scheme(F64, Accuracy.FULL)
+SCHEMES = (PLAIN32, WORDS32, SHORT64, FULL64)
+"""Each is nowhere less accurate than the ones before it."""
 
 _WITH_SERIES = (WORDS32, SHORT64)
 
@@ -46,7 +48,6 @@ _TINY = 2.0**-100
 """Below this the second word of a float32 is subnormal, and loses digits."""
 _EACH = 4  # points with the same exponent
 _DENSE = np.arange(-12, 7), 40  # and where most formulas bend, so many more
-_SETTINGS = 8  # of a parameter there are no more values than these, of an input many
 Columns = Mapping[str, Array]
 
 _ROUNDED_TWICE = 0.76
@@ -99,7 +100,7 @@ def choose(
 
     The most accurate one where none does. For the other arguments see :func:`schemes`.
     """
-    if _inputs(stable) > 1:
+    if len(stable.arguments) - len(stable.defaults) > 1:
         # A sample reaches too few combinations to trust a range that spares nothing: with a near
         # 1e38, a·σ′(b) reads digits of σ′(b) that float32 no longer has.
         in_words = False
@@ -145,18 +146,7 @@ def _enter(open_ways: list[_Open], stable: Stable, scheme: Scheme, budget: float
 
 def rank(scheme: Scheme) -> int:
     """Of two schemes for one expression, the one of higher rank is nowhere less accurate."""
-    return (PLAIN32, WORDS32, SHORT64, FULL64).index(scheme)
-
-
-def _inputs(stable: Stable) -> int:
-    """How many inputs there are."""
-    return len(stable.points.values) - len(_parameters(stable))
-
-
-def _parameters(stable: Stable) -> list[str]:
-    """The parameters: they have few values among the points."""
-    columns = stable.points.values.items()
-    return [name for name, column in columns if len(np.unique(column)) <= _SETTINGS]
+    return SCHEMES.index(scheme)
 
 
 MODERATE = 2.0**60
@@ -221,7 +211,7 @@ def measured(stable: Stable, scheme: Scheme, reference: Stable | None = None) ->
     found = error(stable, scheme, values, high, low)
     if target.digits != 24 or scheme not in _WITH_SERIES:
         return found
-    more = _many(values)
+    more = _many(values, stable.defaults)
     wide = interpret((reference or stable).expression, more)
     return max(found, error(stable, scheme, more, wide, np.zeros_like(wide)) - target.budget / 8)
 
@@ -241,19 +231,18 @@ def _error_of_words(
     return float(errors.max(initial=0.0))
 
 
-def _many(values: Columns) -> Columns:
+def _many(values: Columns, parameters: Collection[str]) -> Columns:
     """Numbers of every size for each input, and for parameters those that they already have."""
     generator = np.random.default_rng(20240229)  # any fixed seed: choices must repeat
     exponents = np.concatenate([np.tile(np.arange(-149, 128), _EACH), np.tile(*_DENSE)])
     more = {}
     for name, column in values.items():
-        few = np.unique(column)
-        if len(few) > _SETTINGS:
+        if name in parameters:
+            more[name] = generator.choice(np.unique(column), len(exponents))
+        else:
             sizes = np.ldexp(generator.uniform(1, 2, len(exponents)), exponents)
             signed = sizes * generator.choice([-1.0, 1.0], len(exponents))
             more[name] = generator.permutation(signed.astype(np.float32).astype(np.float64))
-        else:
-            more[name] = generator.choice(few, len(exponents))
     return more
 
 
@@ -291,4 +280,4 @@ def _program(
             with np.errstate(over="ignore"):
                 exact = np.array_equal(column.astype(np.float32), column)
             inputs[name] = F32 if exact else F64
-    return lower((stable.expression,), inputs, scheme, kind, _parameters(stable))
+    return lower((stable.expression,), inputs, scheme, kind, stable.defaults)

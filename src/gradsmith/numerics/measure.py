@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 
@@ -87,6 +88,23 @@ def ulp_errors(computed: Array, high: Array, low: Array, target: Target = FLOAT6
         agrees = (np.sign(computed) == np.sign(high)) & (np.abs(computed) >= target.largest)
         error = np.where(over, np.where(agrees, 0.0, LOST), error)
         return np.where(np.isnan(high), 0.0, error)
+
+
+def points_of(
+    root: Expr, arguments: Sequence[str], defaults: Mapping[str, float], target: Target
+) -> Samples:
+    """The same as :func:`sample`; of the last few formulas it is remembered."""
+    return _remembered(root, tuple(arguments), tuple(defaults.items()), target)
+
+
+@lru_cache(maxsize=16)
+def _remembered(
+    root: Expr,
+    arguments: tuple[str, ...],
+    defaults: tuple[tuple[str, float], ...],
+    target: Target,
+) -> Samples:
+    return sample(root, arguments, dict(defaults), target)
 
 
 def sample(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from gradsmith.formula.vocabulary import NE, OR, where
 from gradsmith.numerics.exponentials import split_exponential
 from gradsmith.numerics.interpret import interpret
 from gradsmith.numerics.judge import Judge
-from gradsmith.numerics.measure import Samples
+from gradsmith.numerics.measure import Samples, points_of
 from gradsmith.numerics.rewrite import rewrite
 from gradsmith.numerics.rules import STABILISE, close_terms, spread
 from gradsmith.numerics.target import FLOAT64, Target
@@ -39,7 +39,8 @@ class Stable:
         error: the largest error found before the final rounding, in ULP of the target.
         at: where it was found, one number per argument.
         target: the format and precision that it was found for.
-        points: what it was judged on.
+        arguments: all inputs and parameters.
+        defaults: the parameters' defaults.
     """
 
     root: Expr
@@ -48,7 +49,13 @@ class Stable:
     error: float
     at: Mapping[str, float]
     target: Target
-    points: Samples = field(compare=False, repr=False)
+    arguments: tuple[str, ...]
+    defaults: Mapping[str, float]
+
+    @property
+    def points(self) -> Samples:
+        """What it is judged on."""
+        return points_of(self.root, self.arguments, self.defaults, self.target)
 
 
 def stabilise(
@@ -78,7 +85,8 @@ def stabilise(
     errors = judge.points.errors(expression)
     worst = int(np.argmax(errors))
     at = {name: float(column[worst]) for name, column in judge.points.values.items()}
-    return Stable(root, expression, best.symbolic, float(errors[worst]), at, target, judge.points)
+    error, named = float(errors[worst]), tuple(arguments)
+    return Stable(root, expression, best.symbolic, error, at, target, named, defaults)
 
 
 def _stages(starts: Iterable[Expr]) -> Iterator[list[Expr]]:
