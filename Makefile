@@ -72,11 +72,11 @@ distclean: clean  ## Remove .venv as well
 	@$(PIP) install -c constraints.txt "$$(grep '^torch==' constraints.txt)"
 	@echo "Installing gradsmith and its tools"
 	@$(PIP) install -c constraints.txt hatchling editables
-	@$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev]'
+	@$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev,onnx,transformers]'
 	@touch $@
 
 # Optional: without a C++ compiler everything works, small tensors take longer.
-.venv/.native: .venv/.stamp src/gradsmith/operator/call.cpp
+.venv/.native: .venv/.stamp $(wildcard src/gradsmith/operator/cpp/*)
 	@echo "Compiling the optional native part (half a minute)"
 	@$(BIN)/gradsmith build || true
 	@touch $@

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from gradsmith.bench.benchmark import Benchmark as Benchmark
     from gradsmith.calculus.derivation import Derivation as Derivation
     from gradsmith.catalogue.functional import NamedActivation
+    from gradsmith.doors.act_layer import act_layer as act_layer
+    from gradsmith.doors.replace import replace as replace
+    from gradsmith.doors.replacement import Replacement as Replacement
     from gradsmith.formula.formula import Formula as Formula
     from gradsmith.show.emit import emit as emit
     from gradsmith.show.plot import plot as plot
@@ -47,6 +50,8 @@ _PUBLIC: Final[dict[str, str]] = {
     "Certificate": "gradsmith.truth.certificate:Certificate",
     "Derivation": "gradsmith.calculus.derivation:Derivation",
     "Formula": "gradsmith.formula.formula:Formula",
+    "Replacement": "gradsmith.doors.replacement:Replacement",
+    "act_layer": "gradsmith.doors.act_layer:act_layer",
     "activation": "gradsmith.activation:activation",
     "bench": "gradsmith.bench.bench:bench",
     "certify": "gradsmith.truth.certify:certify",
@@ -57,6 +62,7 @@ _PUBLIC: Final[dict[str, str]] = {
     "nn": "gradsmith.nn",
     "plot": "gradsmith.show.plot:plot",
     "properties": "gradsmith.show.verbs:properties",
+    "replace": "gradsmith.doors.replace:replace",
     "report": "gradsmith.show.report:report",
     "study": "gradsmith.show.study:study",
 }

@@ -23,7 +23,7 @@ from gradsmith.formula.parse import parse
 from gradsmith.formula.vocabulary import USABLE
 from gradsmith.numerics.target import FLOAT32
 from gradsmith.operator.contract import told
-from gradsmith.operator.module import ActivationModule
+from gradsmith.operator.module import ActivationModule, refuse_script
 from gradsmith.operator.pointwise import Pointwise
 from gradsmith.operator.saving import AUTO, CHOICES, SavePlan
 
@@ -227,6 +227,9 @@ class Activation:
             parameters: values in place of the defaults; see :class:`ActivationModule`.
         """
         return ActivationModule(self, learnable, **parameters)
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        refuse_script(self.name or str(self.formula))
 
     def __repr__(self) -> str:
         text = str(self.formula)

@@ -77,6 +77,7 @@ class CatalogueModule(ActivationModule):
     activation: NamedActivation
     __signature__: ClassVar[Signature]
     _arguments: ClassVar[Arguments]
+    _options: ClassVar[tuple[str, ...]]
 
     def __init_subclass__(cls, *, entry: Entry | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -88,6 +89,9 @@ class CatalogueModule(ActivationModule):
             cls.entry = entry
             cls.__doc__ = document_module(entry, cls.__signature__)
             cls._arguments = Arguments(cls.__name__, cls.__signature__)
+            not_theirs = {*input_names(entry), OUT, INPLACE}
+            given = function_signature(entry).parameters
+            cls._options = tuple(name for name in given if name not in not_theirs)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         Module.__init__(self)
@@ -123,15 +127,21 @@ class CatalogueModule(ActivationModule):
     def forward(self, *inputs: Tensor, **named_inputs: Tensor) -> Tensor:
         """The activation of its input, a tensor of any shape."""
         held = self.__dict__
-        if self.entry.convention is None and not named_inputs and not held.get(INPLACE):
+        quickly = not named_inputs and not held.get(INPLACE)
+        if quickly and not torch.compiler.is_dynamo_compiling():
             # What is a tensor is no attribute of the module's own.
-            numbers = tuple([held.get(name) for name in self.entry.parameters])
+            numbers = tuple([held.get(name) for name in self._options])
             if numbers != held.get("_checked"):
-                self.entry.check(dict(zip(self.entry.parameters, numbers, strict=True)))
+                self.entry.check(dict(zip(self._options, numbers, strict=True)))
                 held["_checked"] = numbers
-            result = self.activation.with_numbers(inputs, numbers)
-            if result is not None:
-                return result
+            if self.entry.convention is None:
+                result = self.activation.operation.quick(inputs + numbers)
+                if result is not None:
+                    return result
+            elif len(inputs) == 1 and isinstance(inputs[0], Tensor):
+                if None in numbers:
+                    numbers = tuple([getattr(self, name) for name in self._options])
+                return self.activation.conventionally(*inputs, *numbers)
         names = self.activation.arguments.names[len(input_names(self.entry)) :]
         if self.entry.convention is not None:  # it aligns by itself what needs it
             options = {name: getattr(self, name) for name in names}

@@ -106,6 +106,14 @@ def test_what_would_be_short_rows_is_copied() -> None:
     assert given.is_contiguous()
 
 
+@pytest.mark.parametrize(("size", "row"), [(15, 0), (16, 16), (24, 0), (48, 48), (63, 0), (64, 64)])
+def test_rows_of_whole_vectors_pay_when_they_are_short(size: int, row: int) -> None:
+    x = torch.randn(10, 2 * size)[:, :size]
+    (given,), layout = arrange([x], torch.empty(10, size))
+    assert layout.row == (row or 10 * size)
+    assert (given is x) == bool(row)
+
+
 def test_a_forked_child_computes_on_one_thread(
     all_threads: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

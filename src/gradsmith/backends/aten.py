@@ -18,6 +18,7 @@ import torch
 
 from gradsmith.backends.compensation import HELPERS
 from gradsmith.backends.folding import prepare
+from gradsmith.backends.spelling import kept
 from gradsmith.formula import vocabulary as v
 from gradsmith.formula.expression import Call, Expr, Function, Number, Symbol, walk
 
@@ -135,24 +136,31 @@ _COMPILED: WeakKeyDictionary[Expr, dict[tuple[Any, ...], Kernel]] = WeakKeyDicti
 
 
 def compile_expression(
-    expression: Expr, arguments: Sequence[str], scalars: Collection[str] = ()
+    expression: Expr,
+    arguments: Sequence[str],
+    scalars: Collection[str] = (),
+    calls: object = torch,
+    lift: bool = False,
 ) -> Kernel:
     """A function of ``arguments``, in their order, that computes ``expression``.
 
     Tensors must have one floating dtype, in which everything is computed; the names in
     ``scalars`` are passed as Python floats. The result is a new dense tensor of the broadcast
     shape, also where the expression is constant. Compiled once and cached.
+
+    ``calls`` is what the code knows as ``torch``. With ``lift`` each number is a tensor, and none
+    is such that an exporter would leave it away.
     """
-    key = (tuple(arguments), frozenset(scalars))
+    key = (tuple(arguments), frozenset(scalars), calls, lift)
     cached = _COMPILED.setdefault(expression, {})
     if key not in cached:
         # An argument may have any name, one that the code itself uses included.
         names = {name: f"x{i}" for i, name in enumerate(arguments)}
-        source = _Writer(names, frozenset(scalars), 80).write((expression,))
+        source = _Writer(names, frozenset(scalars), 80, lift).write((expression,))
         body = [*source.lines, f"return {source.results[0]}"]
         signature = f"def pointwise({', '.join(names.values())}):"
         code = "\n    ".join([signature, *body])
-        namespace: dict[str, Any] = {"torch": torch, **HELPERS}
+        namespace: dict[str, Any] = {"torch": calls, **HELPERS}
         exec(compile(code, "<gradsmith.aten>", "exec"), namespace)
         cached[key] = namespace["pointwise"]
     return cached[key]
@@ -184,10 +192,13 @@ class _Value:
 class _Writer:
     """One piece of code being written."""
 
-    def __init__(self, names: dict[str, str], scalars: frozenset[str], width: int) -> None:
+    def __init__(
+        self, names: dict[str, str], scalars: frozenset[str], width: int, lift: bool = False
+    ) -> None:
         self.names = names  # of each argument, in the code
         self.scalars = scalars
         self.width = width
+        self.lift = lift
         self.tensors = tuple(text for name, text in names.items() if name not in scalars)
         if not self.tensors:
             raise ValueError(f"at least one of the arguments {tuple(names)} must be a tensor")
@@ -200,6 +211,8 @@ class _Writer:
 
     def write(self, roots: tuple[Expr, ...]) -> Source:
         prepared = [prepare(root, _written) for root in roots]
+        if self.lift:
+            prepared = [kept(root) for root in prepared]
         uses: dict[Expr, int] = dict.fromkeys(prepared, 0)
         for node in walk(*prepared):
             for arg in node.args:
@@ -237,6 +250,8 @@ class _Writer:
 
     def _operands(self, function: Function, operands: list[_Value]) -> list[_Value]:
         """The operands as the function can take them: some of them must be tensors."""
+        if self.lift and not (function is v.where and _is_indicator(operands[1:])):
+            return [self._lift(operand) for operand in operands]
         if function is v.where:
             condition, *branches = operands
             branches = [self._representable(branch) for branch in branches]
@@ -320,7 +335,7 @@ class _Writer:
             return value
         if value.text not in self.lifted:
             text = f"torch.full((), {value.text}, {self.like})"
-            if _may_overflow(value):
+            if _may_overflow(value) and not self.lift:
                 text = f"torch.ones((), {self.like}) * {value.at_least(_SIGN)}"
             self.lifted[value.text] = self._named(_Value(text, _ATOM, _Kind.TENSOR))
         return self.lifted[value.text]

@@ -15,7 +15,7 @@ from threading import Lock
 
 import torch
 
-from gradsmith.backends import llvm
+from gradsmith.backends import llvm, spelling
 from gradsmith.backends.aten import Kernel, compile_expression
 from gradsmith.formula.expression import Expr
 from gradsmith.numerics.lower import Scheme, lower
@@ -91,11 +91,27 @@ def _precision(
     return Precision(storage, compute, target, may_widen)
 
 
+def calls(device: torch.device) -> object:
+    """What the code of a kernel calls as ``torch``, here and now."""
+    if spelling.is_exporting_onnx():
+        return spelling.FOR_ONNX
+    return spelling.FOR_GRAPH if device.type == "cpu" and spelling.is_traced() else torch
+
+
 def kernel(
-    expression: Expr, arguments: Sequence[str], scalars: Collection[str], device: torch.device
+    expression: Expr, arguments: Sequence[str], scalars: Collection[str], calls: object
 ) -> Kernel:
-    """The function that computes ``expression`` on ``device``. Torch operations run on each."""
-    return compile_expression(expression, arguments, scalars)
+    """The function that computes ``expression`` by torch's operations, which run on any device.
+
+    Args:
+        expression: over ``arguments``.
+        arguments: names of its operands, in their order.
+        scalars: those of them that are Python numbers.
+        calls: what :func:`calls` gave.
+    """
+    # The exporter to ONNX writes a number beside a tensor in float32.
+    lift = calls is spelling.FOR_ONNX
+    return compile_expression(expression, arguments, scalars, calls, lift)
 
 
 @contextmanager
@@ -156,7 +172,7 @@ def native_kernel(
         storage: the dtype of the results.
     """
     kinds = {n: F64 if dtype is None else NATIVE_TYPES[dtype] for n, dtype in inputs.items()}
-    program = lower(expressions, kinds, scheme, NATIVE_TYPES[storage])
+    program = lower(expressions, kinds, scheme, NATIVE_TYPES[storage], scalars)
     return llvm.compile_program(program, scalars)
 
 
@@ -176,6 +192,12 @@ def precision(storage: torch.dtype, device_type: str) -> Precision:
     return _precision(storage, getattr(torch, target.compute), target, may_widen)
 
 
+def in_autocast(device_type: str) -> bool:
+    """Whether ``torch.autocast`` is on for devices of this type."""
+    amp = torch.amp
+    return amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
+
+
 def result_dtype(tensors: Iterable[torch.Tensor]) -> torch.dtype:
     """The dtype of the result, by torch's rules of promotion.
 
@@ -183,11 +205,13 @@ def result_dtype(tensors: Iterable[torch.Tensor]) -> torch.dtype:
     default dtype, as in torch's unary functions.
 
     Raises:
-        TypeError: a tensor is complex or of another dtype that is not computed in.
+        TypeError: a tensor is complex or of another dtype that is not computed in, or is not dense.
     """
     full: torch.dtype | None = None
     single: torch.dtype | None = None
     for tensor in tensors:
+        if tensor.layout is not torch.strided or tensor.is_nested:
+            _check_layout(tensor)
         dtype = tensor.dtype
         if dtype in _INTEGERS:
             continue
@@ -198,6 +222,15 @@ def result_dtype(tensors: Iterable[torch.Tensor]) -> torch.dtype:
         else:
             single = dtype if single is None else torch.promote_types(single, dtype)
     return full or single or torch.get_default_dtype()
+
+
+def _check_layout(tensor: torch.Tensor) -> None:
+    if tensor.layout is torch.jagged:
+        return
+    kind, way = f"a tensor of layout {tensor.layout}", "to_dense() makes one"
+    if tensor.is_nested:
+        kind, way = "a nested tensor of layout torch.strided", "layout=torch.jagged is accepted too"
+    raise TypeError(f"no activation of {kind}; accepted are dense tensors, {way}")
 
 
 def _name(dtype: torch.dtype) -> str:

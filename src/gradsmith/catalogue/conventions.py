@@ -8,27 +8,26 @@ it; nothing else in the package knows these activations by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(NamedTuple):
     """What a call comes down to.
 
     Attributes:
         name: the entry whose formula is applied.
-        inputs: the tensors of that formula.
-        parameters: the parameters that are not at their default.
+        operands: its inputs and parameters, in the formula's order.
+        halved: where the formula has two inputs and ``operands`` is one tensor, the dimension along
+            which its halves are those inputs.
     """
 
     name: str
-    inputs: tuple[Tensor, ...]
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    operands: tuple[Any, ...]
+    halved: int | None = None
 
 
 Convention = Callable[..., Use]
@@ -54,8 +53,8 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = SOFTPLUS_THRES
     function is computed unless the threshold asks for a visibly different one.
     """
     if threshold >= SOFTPLUS_THRESHOLD:
-        return Use("softplus", (input,), {"beta": beta})
-    return Use("softplus_threshold", (input,), {"beta": beta, "threshold": threshold})
+        return Use("softplus", (input, beta))
+    return Use("softplus_threshold", (input, beta, threshold))
 
 
 def prelu(input: Tensor, weight: Tensor | float = 0.25) -> Use:
@@ -65,7 +64,9 @@ def prelu(input: Tensor, weight: Tensor | float = 0.25) -> Use:
         ValueError: ``weight`` has several values, but not one for each channel.
     """
     if isinstance(weight, (int, float)) or weight.ndim != 1:
-        return Use("prelu", (input,), {"weight": weight})
+        return Use("prelu", (input, weight))
+    if input.ndim and weight.shape[0] == 1 and weight.dtype == input.dtype:
+        return Use("prelu", (input, weight))
     channels = input.shape[1] if input.ndim > 1 else 1
     if weight.shape[0] not in (1, channels):
         raise ValueError(
@@ -74,26 +75,16 @@ def prelu(input: Tensor, weight: Tensor | float = 0.25) -> Use:
         )
     # Behind the channels as many dimensions as the input has there.
     aligned = (-1, *[1] * (input.ndim - 2)) if input.ndim > 1 else ()
-    return Use("prelu", (input,), {"weight": weight.reshape(aligned)})
+    return Use("prelu", (input, weight.reshape(aligned)))
 
 
 def rrelu(input: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Use:
     """A slope from ``lower`` to ``upper`` for each element in training, else their mean."""
-    slope = _random_slope(input, lower, upper) if training else (lower + upper) / 2
-    return Use("rrelu", (input,), {"slope": slope})
+    if not training:
+        return Use("rrelu", (input, (lower + upper) / 2))
+    from gradsmith.operator.slopes import random_slopes
 
-
-def _random_slope(input: Tensor, lower: float, upper: float) -> Tensor:
-    """The slopes that PyTorch draws for the same seed, and 1 where the input is positive."""
-    import torch
-
-    # PyTorch draws for float32, float64 and bfloat16 only, and numbers for others in float32.
-    drawn = input.detach()
-    if drawn.dtype not in (torch.float32, torch.float64, torch.bfloat16):
-        drawn = drawn.float()
-    slope = torch.empty_like(drawn)
-    torch.ops.aten.rrelu_with_noise(drawn, slope, lower, upper, True)
-    return slope.to(input.dtype) if input.is_floating_point() else slope
+    return Use("rrelu", (input, random_slopes(input, lower, upper)))
 
 
 def glu(input: Tensor, dim: int = -1) -> Use:
@@ -111,5 +102,4 @@ def glu(input: Tensor, dim: int = -1) -> Use:
             f"glu halves dimension {dim}, whose size must be even; got an input of shape "
             f"{tuple(input.shape)}"
         )
-    # Of all ways to halve a tensor, this is the one whose gradient is put together in one pass.
-    return Use("glu", input.split_with_sizes([size // 2, size // 2], dim))
+    return Use("glu", (input,), dim)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from gradsmith.catalogue.signatures import (
     function_signature,
     input_names,
 )
+from gradsmith.operator.autograd import is_recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,17 +41,21 @@ class NamedActivation(Activation):
     arguments: Arguments
     choices: Mapping[str, NamedActivation]
     _is_unary: bool
+    _options: tuple[str, ...]
 
     def __init__(self, entry: Entry) -> None:
         super().__init__(catalogue.formula_of(entry.name))
         signature = function_signature(entry)
+        arguments = Arguments(entry.name, signature)
+        options = () if entry.convention is None else arguments.names[1:]
         self.__dict__.update(
             entry=entry,
-            arguments=Arguments(entry.name, signature),
+            arguments=arguments,
             choices={entry.name: self, **{n: catalogue.named(n) for n in entry.variants}},
             doc=entry.summary,
             __signature__=signature,
             _is_unary=entry.convention is None and len(entry.inputs) == 1,
+            _options=tuple(name for name in options if name != INPLACE),
         )
 
     def __call__(self, *args: Any, out: Tensor | None = None, **kwargs: Any) -> Tensor:
@@ -60,10 +65,16 @@ class NamedActivation(Activation):
             TypeError: an argument is missing, unknown, given twice, or of a kind not accepted.
             ValueError: an argument has a value for which the function is not defined.
         """
-        if self._is_unary and len(args) == 1 and not kwargs and out is None:
-            result = self.with_numbers(args, self._defaults)
+        quickly = self._is_unary and len(args) == 1 and not kwargs and out is None
+        if quickly and not torch.compiler.is_dynamo_compiling():
+            result = self.operation.quick(args + self._defaults)
             if result is not None:
                 return result
+        if self._is_conventional(args, kwargs):
+            if self.entry.valid and (kwargs or len(args) > 1):
+                names = (INPUT, *self._options)
+                self.entry.check({**dict(zip(names, args, strict=False)), **kwargs})
+            return self.conventionally(*args, out=out, **kwargs)
         if self._in_own_terms(args, kwargs):
             return super().__call__(*args, out=out, **kwargs)
         bound = self.arguments.bind(args, kwargs)
@@ -74,16 +85,40 @@ class NamedActivation(Activation):
             raise TypeError(f"{self.entry.name} takes {INPLACE}=True or {OUT}, not both")
         return self._overwrite(bound)
 
-    def with_numbers(self, inputs: tuple[Any, ...], numbers: tuple[Any, ...]) -> Tensor | None:
-        """The common call, without a question that it need not ask; None where there are more.
+    def _is_conventional(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether a call is plainly one of PyTorch's: an input, then options."""
+        options = self._options
+        if not options or not args or not isinstance(args[0], Tensor):
+            return False
+        if len(args) == 1:
+            return not kwargs or set(options).issuperset(kwargs)
+        return not kwargs and len(self.inputs) == 1 and len(args) <= 1 + len(options)
+
+    def conventionally(
+        self, input: Tensor, *options: Any, out: Tensor | None = None, **named: Any
+    ) -> Tensor:
+        """The call as PyTorch has it, of an entry that has a convention.
 
         Args:
-            inputs: what is applied to.
-            numbers: valid values of all parameters.
+            input: a tensor.
+            options: the convention's arguments, which have been checked.
+            out: where to write the result.
+            named: options by their names.
         """
-        if torch.compiler.is_dynamo_compiling():
-            return None
-        return self.operation.quick(inputs + numbers)
+        convention = self.entry.convention
+        assert convention is not None
+        name, operands, halved = convention(input, *options, **named)
+        chosen = self.choices[name]
+        quickly = out is None and not torch.compiler.is_dynamo_compiling()
+        if halved is not None:
+            result = chosen.operation.quick_halves(input, halved) if quickly else None
+            if result is not None:
+                return result
+            # Of all ways to halve a tensor, this is the one whose gradient is put together in one
+            # pass.
+            operands = input.split_with_sizes([input.size(halved) // 2] * 2, halved)
+        result = chosen.operation.quick(operands) if quickly else None
+        return Activation.__call__(chosen, *operands, out=out) if result is None else result
 
     def _in_own_terms(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Whether a call names what only the formula has, or gives all of its several tensors."""
@@ -97,25 +132,24 @@ class NamedActivation(Activation):
         if self.entry.convention is None:
             inputs = [bound.pop(name) for name in input_names(self.entry)]
             return super().__call__(*inputs, out=out, **bound)
-        if not hasattr(type(bound[INPUT]), "__torch_function__"):
-            kind = type(bound[INPUT]).__name__
-            raise TypeError(f"{self._usage()}: {INPUT} must be a torch.Tensor, got {kind}")
-        use = self.entry.convention(**bound)
-        chosen = self.choices[use.name]
-        return Activation.__call__(chosen, *use.inputs, out=out, **use.parameters)
+        if not isinstance(bound[INPUT], Tensor):
+            given = bound if out is None else bound | {OUT: out}
+            return self._not_a_tensor(INPUT, bound[INPUT], (), given)
+        return self.conventionally(bound.pop(INPUT), out=out, **bound)
 
     def _overwrite(self, bound: dict[str, Any]) -> Tensor:
         input = bound[INPUT]
-        # A backward pass may need the input, which is about to be overwritten.
-        tracked = any(isinstance(value, Tensor) and value.requires_grad for value in bound.values())
-        kept = input.clone() if tracked and torch.is_grad_enabled() else input
+        if not isinstance(input, Tensor):
+            return self._not_a_tensor(INPUT, input, (), bound | {INPLACE: True})
+        # A derivative may need the input, which is about to be overwritten.
+        kept = input.clone() if is_recorded(bound.values()) else input
         result = self._apply(bound | {INPUT: kept}, None)
         if result.shape != input.shape or result.dtype != input.dtype:
             raise TypeError(
                 f"{INPLACE}=True needs a result like the input, which is {tuple(input.shape)} "
                 f"{input.dtype}; it would be {tuple(result.shape)} {result.dtype}"
             )
-        return cast(Tensor, input.copy_(result))
+        return input.copy_(result)
 
     def __reduce__(self) -> tuple[Callable[[str], NamedActivation], tuple[str]]:
         return catalogue.named, (self.entry.name,)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch._C._functorch import TransformType
 from torch.autograd import forward_ad
 from torch.autograd.function import Function
 
 from gradsmith.backends.dispatch import Precision
-from gradsmith.operator.broadcast import summed_to
+from gradsmith.operator.broadcast import same_shape, summed_to
 from gradsmith.operator.saving import OUTPUT
 
 if TYPE_CHECKING:
@@ -60,6 +61,36 @@ def may_be_forward_mode() -> bool:
     """Whether a tangent may come along, now or later."""
     # A transform that the compiler replays does not set the level.
     return torch._C._are_functorch_transforms_active() or _in_forward_mode()
+
+
+def recorded(operation: Pointwise, precision: Precision, operands: Sequence[Any]) -> Tensor:
+    """The operation where :func:`is_recorded` holds of its operands."""
+    if torch._C._get_tracing_state() is not None:
+        # A graph of torch.jit.trace can be saved if it consists of torch's own operations.
+        return operation.evaluate(operands, precision)
+    if torch._C._are_functorch_transforms_active():
+        innermost = torch._C._functorch.peek_interpreter_stack()
+        if innermost is not None and innermost.key() == TransformType.Functionalize:
+            return _functionalized(operation, precision, operands)
+    result: Tensor = PointwiseFunction.apply(operation, precision, *operands)  # type: ignore[no-untyped-call]
+    return result
+
+
+def _functionalized(operation: Pointwise, precision: Precision, operands: Sequence[Any]) -> Tensor:
+    """The operation beneath ``torch.func.functionalize``, for which there is nothing to do.
+
+    It writes to nothing and takes no view; torch has no rule that says so of an autograd function.
+    """
+    from torch._functorch.pyfunctorch import retrieve_current_functorch_interpreter
+    from torch._subclasses.functional_tensor import FunctorchFunctionalizeAPI
+
+    innermost: Any = retrieve_current_functorch_interpreter()
+    transform: Any = FunctorchFunctionalizeAPI(innermost)
+    unwrapped = transform.unwrap_tensors(tuple(operands))
+    with transform.redispatch_to_next():
+        result = operation.apply(unwrapped, precision)
+    wrapped: Tensor = transform.wrap_tensors(result)
+    return wrapped
 
 
 class PointwiseFunction(Function):
@@ -173,7 +204,7 @@ def _pushed_forward(ctx: Any, values: dict[str, Any], tangents: Sequence[Tensor 
     ]
     total = reduce(torch.add, products)
     # A tangent of a broadcast operand may be smaller than the result.
-    if total.shape != ctx.shape:
+    if not same_shape(total.shape, ctx.shape):
         total = total.expand(ctx.shape).clone()
     result: Tensor = total.to(ctx.precision.storage)
     return result
@@ -196,8 +227,9 @@ def vector_jacobian_product(
         precision: of the operation.
     """
     if gradient is None:
-        return torch.zeros(like.shape, dtype=like.dtype, device=like.device)
-    if g.shape == like.shape:
+        # Of the kind of g, which may be a DTensor.
+        return g.new_zeros(like.shape, dtype=like.dtype, device=like.device)
+    if same_shape(g.shape, like.shape):
         product = gradient.apply([*operands, g], precision.stored_as(like.dtype))
         return product.to(like.device)
     product = gradient.apply([*operands, g], precision.stored_as(precision.compute))

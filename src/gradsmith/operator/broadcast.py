@@ -20,13 +20,32 @@ def common_shape(tensors: Mapping[str, Tensor]) -> torch.Size:
         ValueError: there is none.
     """
     shapes = [tensor.shape for tensor in tensors.values()]
-    if all(shape == shapes[0] for shape in shapes):
+    if all(same_shape(shape, shapes[0]) for shape in shapes):
         return shapes[0]
     try:
         return torch.Size(torch.broadcast_shapes(*shapes))
     except RuntimeError:
         given = ", ".join(f"{name} {tuple(t.shape)}" for name, t in tensors.items())
         raise ValueError(f"these shapes do not broadcast: {given}") from None
+
+
+def same_shape(a: torch.Size, b: torch.Size) -> bool:
+    """Whether two shapes are equal; in a graph, whether they are for all that it leaves open.
+
+    A size that depends on data, such as that of ``x[x > 0]``, must not be compared while a graph
+    is traced. Two of them that may differ are taken as different: that is slower and never wrong.
+    """
+    if not torch._C._len_torch_dispatch_stack():
+        return a == b
+    return len(a) == len(b) and all(_is_known(m == n) for m, n in zip(a, b, strict=True))
+
+
+def _is_known(condition: bool | torch.SymBool) -> bool:
+    if isinstance(condition, bool):
+        return condition
+    from torch.fx.experimental.symbolic_shapes import guard_or_false  # there if it is a SymBool
+
+    return guard_or_false(condition)
 
 
 def common_device(tensors: Mapping[str, Tensor]) -> torch.device:
@@ -55,7 +74,11 @@ def converted(operand: Tensor | float, precision: Precision) -> Tensor | float:
     if not operand.dtype.is_floating_point:
         operand = operand.to(torch.promote_types(operand.dtype, precision.storage))
     strides = operand.stride()
-    repeated = [n > 1 and stride == 0 for n, stride in zip(operand.shape, strides, strict=True)]
+    # What a graph leaves open is no number here; there, the compiler converts nothing twice.
+    repeated = [
+        type(n) is int and type(stride) is int and n > 1 and stride == 0
+        for n, stride in zip(operand.shape, strides, strict=True)
+    ]
     if not any(repeated):
         return operand.to(precision.compute)
     # An expanded tensor, such as the gradient of a sum: converted once, then expanded again.
@@ -70,7 +93,7 @@ def spread(
     result: Tensor, shape: torch.Size, device: torch.device, tensors: Iterable[Tensor]
 ) -> Tensor:
     """A result that does not depend on all operands, as a new tensor of the full shape."""
-    like = next((t for t in tensors if t.shape == shape and t.device == device), None)
+    like = next((t for t in tensors if same_shape(t.shape, shape) and t.device == device), None)
     if like is None:
         return result.to(device).expand(shape).clone()
     return torch.empty_like(like, dtype=result.dtype).copy_(result)
@@ -80,5 +103,8 @@ def summed_to(gradient: Tensor, shape: torch.Size) -> Tensor:
     """The gradient of a broadcast operand: summed over the dimensions that were broadcast."""
     extra = gradient.dim() - len(shape)
     dims = list(range(extra))
-    dims += [extra + i for i, n in enumerate(shape) if n == 1 and gradient.shape[extra + i] != 1]
+    sizes = zip(shape, gradient.shape[extra:], strict=True)
+    dims += [
+        extra + i for i, (n, m) in enumerate(sizes) if _is_known(n == 1) and not _is_known(m == 1)
+    ]
     return gradient.sum(dims, keepdim=True).reshape(shape) if dims else gradient

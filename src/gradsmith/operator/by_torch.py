@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from gradsmith.backends import dispatch
+from gradsmith.backends import dispatch, spelling
 from gradsmith.backends.dispatch import Precision
 from gradsmith.formula.expression import free_symbols
-from gradsmith.operator.broadcast import common_device, common_shape, converted, spread
+from gradsmith.operator.broadcast import (
+    common_device,
+    common_shape,
+    converted,
+    same_shape,
+    spread,
+)
+from gradsmith.operator.by_shards import are_distributed, computed_by_shards
 
 if TYPE_CHECKING:
     from gradsmith.operator.pointwise import Pointwise
@@ -33,6 +41,24 @@ def computed_by_torch(
     Raises:
         ValueError: shapes do not broadcast, or devices differ.
     """
+    if are_distributed(operands):
+        return computed_by_shards(operation, operands, precision)
+    if torch._C._get_tracing_state() is not None:
+        return _without_derivative(_traced(operation, operands, precision))
+    result = _computed(operation, operands, precision)
+    return _without_derivative(result) if torch.compiler.is_exporting() else result
+
+
+def _traced(operation: Pointwise, operands: Sequence[Any], precision: Precision) -> Tensor:
+    from torch.jit._trace import TracerWarning
+
+    with warnings.catch_warnings():
+        # Which shapes are equal is so for every input that broadcasts in the same way.
+        warnings.simplefilter("ignore", TracerWarning)
+        return _computed(operation, operands, precision)
+
+
+def _computed(operation: Pointwise, operands: Sequence[Any], precision: Precision) -> Tensor:
     precision = sufficient(operation, precision)
     named = zip(operation.operands, operands, strict=True)
     tensors = {name: operand for name, operand in named if isinstance(operand, Tensor)}
@@ -41,9 +67,22 @@ def computed_by_torch(
     are_tensors = tuple(isinstance(operand, Tensor) for operand in operands)
     kernel, read = _kernel(operation, are_tensors, device, precision)
     result = kernel(*(converted(operands[i], precision) for i in read))
-    if result.shape != shape or result.device != device:
+    if not same_shape(result.shape, shape) or result.device != device:
         result = spread(result, shape, device, tensors.values())
     return result.to(precision.storage)
+
+
+def _without_derivative(result: Tensor) -> Tensor:
+    """For exported graphs, which autograd differentiates as they are, operation by operation.
+
+    A stable expression is not to be differentiated: 1/(1 + exp(-|x|)) has another slope at 0 than
+    the sigmoid. This operation of torch's, a copy, has no derivative, and says so; compilers
+    remove it. ONNX has no gradients.
+    """
+    if spelling.is_exporting_onnx():
+        return result
+    copied: Tensor = torch.ops.aten.copy(result, result)
+    return copied
 
 
 def sufficient(operation: Pointwise, precision: Precision) -> Precision:
@@ -62,7 +101,8 @@ def _kernel(
     device: torch.device,
     precision: Precision,
 ) -> TorchKernel:
-    key = (are_tensors, device.type, precision.target)
+    calls = dispatch.calls(device)
+    key = (are_tensors, calls, precision.target)
     if key not in operation.by_torch:
         expression = operation.expression_for(precision.target)
         needed = {symbol.name for symbol in free_symbols(expression)}
@@ -71,6 +111,6 @@ def _kernel(
             read.append(are_tensors.index(True))  # whose dtype and device a constant takes
         names = [operation.operands[i] for i in read]
         scalars = [operation.operands[i] for i in read if not are_tensors[i]]
-        kernel = dispatch.kernel(expression, names, scalars, device)
+        kernel = dispatch.kernel(expression, names, scalars, calls)
         operation.by_torch[key] = kernel, tuple(read)
     return operation.by_torch[key]

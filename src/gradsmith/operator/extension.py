@@ -1,11 +1,11 @@
 """The native part: the common call and its backward pass without Python; optional.
 
-``call.cpp`` does what :mod:`~gradsmith.operator.native` and :mod:`~gradsmith.operator.recorded` do
-for plain tensors of one shape, with the same kernels and so the same bits, in less time where
-tensors are small. It is written against the C++ interface of PyTorch, which changes from version
-to version. So it is compiled on the user's machine by ``gradsmith build``, never unasked, and
-found again by everything on which it depends. Without it nothing but time is lost; :func:`reason`
-says why.
+``cpp/call.cpp`` does what :mod:`~gradsmith.operator.native` and
+:mod:`~gradsmith.operator.recorded` do for plain tensors of one dtype, with the same kernels and so
+the same bits, in less time where tensors are small. It is written against the C++ interface of
+PyTorch, which changes from version to version. So it is compiled on the user's machine by
+``gradsmith build``, never unasked, and found again by everything on which it depends. Without it
+nothing but time is lost; :func:`reason` says why.
 
 Environment variable ``GRADSMITH_EXTENSION``: the directory in which it lies; by default
 ``extension`` in that of the kernel cache. Empty, ``0`` or ``off``: it is not used.
@@ -31,15 +31,16 @@ import torch
 from gradsmith.backends import dispatch, folder, threads
 from gradsmith.backends.cache import store
 from gradsmith.numerics.ladder import MODERATE
+from gradsmith.operator.layout import SHORTEST, WHOLE
 
 if TYPE_CHECKING:
-    from gradsmith.operator.kernels import Kernel
-    from gradsmith.operator.native import Pattern
+    from gradsmith.backends.dispatch import Precision
+    from gradsmith.operator.kernels import Kernel, Kind
     from gradsmith.operator.pointwise import Pointwise
     from gradsmith.operator.recorded import Backward
 
 VARIABLE = "GRADSMITH_EXTENSION"
-SOURCE = Path(__file__).with_name("call.cpp")
+SOURCE = Path(__file__).with_name("cpp") / "call.cpp"
 FLAGS = ("-O2", "-std=c++20", "-fPIC", "-shared", "-fvisibility=hidden")
 """For the compiler; nothing in them depends on the processor but its architecture."""
 
@@ -78,7 +79,7 @@ def key() -> str:
         platform.system(),
         platform.machine(),
         *FLAGS,
-        SOURCE.read_text(encoding="utf-8"),
+        *(file.read_text(encoding="utf-8") for file in sorted(SOURCE.parent.glob("*.[ch]*"))),
     ]
     return sha256("\0".join(parts).encode()).hexdigest()[:32]
 
@@ -154,7 +155,8 @@ def _configure(module: Any) -> None:
         parallel = threads.start()
         rank, ranks = threads.identify()
     otherwise = ctypes.addressof(dispatch.OTHERWISE)
-    module.configure(parallel, rank, ranks, threads.GRAIN, MODERATE, otherwise, gradients)
+    rows = SHORTEST, WHOLE
+    module.configure(parallel, rank, ranks, threads.GRAIN, *rows, MODERATE, otherwise, gradients)
 
 
 def unknown(operation: Pointwise, operands: Sequence[Any]) -> None:
@@ -173,11 +175,60 @@ def registered(operation: Pointwise) -> Any:
     return operation.call
 
 
-def register_kernel(operation: Pointwise, pattern: Pattern, kernel: Kernel) -> None:
-    """From now on this kernel serves operands of this pattern."""
+def halves(operation: Pointwise, whole: torch.Tensor, dim: int) -> torch.Tensor | None:
+    """An operation of two operands on the halves of a tensor; None where Python must see to it."""
     known = registered(operation)
-    if known is not None:
-        known.kernel(0, *pattern, kernel.code.addresses, kernel.reads, 1)
+    return None if known is None else known.halves(operation, whole, dim)
+
+
+def slopes() -> Any:
+    """The function ``(input, lower, upper)`` that draws random slopes; None where there is none."""
+    module = _loaded()
+    return None if isinstance(module, str) else module.slopes
+
+
+def register_kernel(
+    operation: Pointwise,
+    kinds: Sequence[Kind],
+    singles: Sequence[bool],
+    precision: Precision,
+    kernel: Kernel,
+) -> None:
+    """From now on this kernel serves such operands; see :func:`~gradsmith.operator.kernels.lookup`.
+
+    Only results of the operands' dtype are of use to the native part, and those that are about to
+    be summed, which have the precision of the computation.
+    """
+    known = registered(operation)
+    dtype = _dtype(kinds)
+    if known is None or dtype is None:
+        return
+    usual = dispatch.precision(dtype, "cpu")
+    for summed, wanted in ((False, usual), (True, usual.stored_as(usual.compute))):
+        if precision is wanted:
+            _register(known, 0, kinds, singles, summed, precision.storage, kernel, 1)
+
+
+def _dtype(kinds: Sequence[Kind]) -> torch.dtype | None:
+    """That of all tensors; None where there are several."""
+    dtypes = {kind for kind in kinds if kind is not None}
+    return dtypes.pop() if len(dtypes) == 1 else None
+
+
+def _register(
+    known: Any,
+    needs: int,
+    kinds: Sequence[Kind],
+    singles: Sequence[bool],
+    summed: bool,
+    storage: torch.dtype,
+    kernel: Kernel,
+    outputs: int,
+) -> None:
+    numbers = sum(1 << i for i, kind in enumerate(kinds) if kind is None)
+    single = sum(1 << i for i, is_single in enumerate(singles) if is_single) & ~numbers
+    key = (_dtype(kinds), summed, numbers, single)
+    known.kernel(needs, key, storage, kernel.code.addresses, kernel.reads, outputs)
 
 
 def register_backward(operation: Pointwise, needs: tuple[bool, ...], plan: Backward) -> None:
@@ -198,20 +249,26 @@ def register_backward(operation: Pointwise, needs: tuple[bool, ...], plan: Backw
 
 
 def register_together(
-    operation: Pointwise, plan: Backward, pattern: Pattern, kernel: Kernel
+    operation: Pointwise,
+    plan: Backward,
+    kinds: Sequence[Kind],
+    singles: Sequence[bool],
+    dtype: torch.dtype,
+    kernel: Kernel,
 ) -> None:
     """From now on this kernel computes all gradients of ``plan``.
 
     Args:
         operation: what is called.
         plan: what the backward pass does.
-        pattern: of what is kept and the upstream gradient.
+        kinds: of what is kept and the upstream gradient.
+        singles: which of them are one element for a whole row.
+        dtype: of the gradients.
         kernel: with one output for each term.
     """
     known = registered(operation)
-    if known is not None:
-        addresses, outputs = kernel.code.addresses, len(plan.terms)
-        known.kernel(_mask(plan), *pattern, addresses, kernel.reads, outputs)
+    if known is not None and _dtype(kinds) is dtype:
+        _register(known, _mask(plan), kinds, singles, False, dtype, kernel, len(plan.terms))
 
 
 def _mask(plan: Backward) -> int:

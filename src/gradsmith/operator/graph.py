@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from gradsmith.backends.dispatch import Precision
+
 if TYPE_CHECKING:
     from gradsmith.operator.pointwise import Pointwise
+
+_CODES: list[CodeType] = []
 
 
 def graph_entrance(operation: Pointwise) -> Callable[[], None]:
@@ -27,6 +32,10 @@ def graph_entrance(operation: Pointwise) -> Callable[[], None]:
             def pointwise(*operands: Any, out: Tensor | None = None) -> Tensor:
                 return operation.run(operands, out)
 
+            # The compiler tells functions apart by the identity of their code: that of another
+            # operation, or where that of a forgotten one was, would be taken for this one.
+            pointwise.__code__ = pointwise.__code__.replace(co_name=f"pointwise_{len(_CODES)}")
+            _CODES.append(pointwise.__code__)
             registered = torch.compiler.allow_in_graph(pointwise)
             object.__setattr__(operation, "graph_call", registered)
 
@@ -34,3 +43,15 @@ def graph_entrance(operation: Pointwise) -> Callable[[], None]:
     # end runs this function instead of following it.
     enter_graph._dynamo_marked_constant = True  # type: ignore[attr-defined]
     return enter_graph
+
+
+def constant_or_tensor(operand: Any, precision: Precision, device: torch.device) -> Any:
+    """The operand, in place of a number that a graph leaves open a tensor that holds it.
+
+    As a constant of the graph it would be compiled anew for each of its values. Of all ways to
+    make it a tensor, this is one that the compiler does not take for a constant.
+    """
+    if not isinstance(operand, torch.SymFloat):
+        return operand
+    number: Any = operand  # which torch's annotations do not know as one
+    return torch.ones((), dtype=precision.compute, device=device) * number

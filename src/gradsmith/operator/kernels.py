@@ -17,6 +17,7 @@ from gradsmith.formula.expression import Expr, free_symbols
 from gradsmith.numerics.ladder import fits_words, rank
 from gradsmith.numerics.lower import Scheme
 from gradsmith.numerics.target import Target
+from gradsmith.operator import extension
 
 if TYPE_CHECKING:
     from gradsmith.operator.pointwise import Pointwise
@@ -92,6 +93,8 @@ def lookup(
     except KeyError:
         made = compiled((operation,), operation.operands, kinds, singles, precision)
         operation.native[key] = made
+        if made is not None:
+            extension.register_kernel(operation, kinds, singles, precision, made)
         return made
 
 

@@ -17,9 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_SHORTEST = 64
+SHORTEST = 64
 """Elements below which a row costs more to begin than to copy: finding where it starts takes a
-division for each outer dimension."""
+division for each outer dimension, and what is left over behind the last vector goes one by one."""
+WHOLE = 16
+"""Rows of a multiple of this leave nothing over, and pay from the first multiple on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ def _rows(lies: tuple[Lie, ...], shape: torch.Size, result: tuple[int, ...]) -> 
     inner = [s.pop() if s else 0 for s in steps]
     if row > 1 and any(step not in (0, 1) for step in inner):
         return None
-    if sizes and row < _SHORTEST:
+    if sizes and row < SHORTEST and row % WHOLE:
         return None
     moves = iter(inner)
     singles = tuple(s is None or next(moves) == 0 for s in strides)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -105,6 +105,9 @@ class ActivationModule(nn.Module):
             )
         return value.reshape(-1, *[1] * (dims - 2))
 
+    def __prepare_scriptable__(self) -> NoReturn:
+        refuse_script(_described(self.activation))
+
     def extra_repr(self) -> str:
         """The activation and its parameters."""
         shown = [_described(self.activation)]
@@ -117,6 +120,14 @@ class ActivationModule(nn.Module):
         if self.learnable:
             shown.append(f"learnable={self.learnable}")
         return ", ".join(shown)
+
+
+def refuse_script(name: str) -> NoReturn:
+    """What ``torch.jit.script`` is told, which would otherwise fail at something unrelated."""
+    raise NotImplementedError(
+        f"TorchScript cannot compile {name}, which is made from a formula; torch.jit.trace records "
+        "it, torch.compile and torch.export capture it"
+    )
 
 
 def _names(learnable: bool | str | Iterable[str], known: tuple[str, ...]) -> tuple[str, ...]:

@@ -20,7 +20,6 @@ from torch import Tensor
 from gradsmith.backends import dispatch, threads
 from gradsmith.backends.dispatch import Precision
 from gradsmith.numerics.ladder import fits_words
-from gradsmith.operator import extension
 from gradsmith.operator.broadcast import common_shape
 from gradsmith.operator.kernels import Kernel, lookup
 from gradsmith.operator.layout import Layout, arrange, empty_result, is_dense
@@ -35,11 +34,19 @@ _DTYPES = frozenset(dispatch.NATIVE_TYPES)
 Pattern = tuple[torch.dtype, int]
 """The dtype of all tensors, and a bit for each operand that is a number."""
 
-_has_storage = torch._C._has_storage
+_keys = torch._C._dispatch_keys
+# What a plain CPU tensor may have; more than that has one of another device or layout, a nested
+# one, a batch, a view that negates, a zero without memory. One question for them all.
+_PLAIN_KEYS = (
+    torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
+    | torch._C.DispatchKeySet(torch._C.DispatchKey.ADInplaceOrView)
+    | torch._C.DispatchKeySet(torch._C.DispatchKey.AutogradCPU)
+    | torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastCPU)
+)
+_BEYOND_PLAIN = ~_PLAIN_KEYS.raw_repr()
 _modes = torch._C._len_torch_dispatch_stack
 _transforms = torch._C._are_functorch_transforms_active
 _tracing = torch._C._get_tracing_state
-_strided = torch.strided
 
 
 def unwatched() -> bool:
@@ -53,11 +60,8 @@ def plain(operand: Any) -> bool:
     """Whether it is nothing but numbers in the memory of the CPU, of a dtype that is served."""
     return (
         type(operand) in _PLAIN
-        and operand.is_cpu
-        and operand.layout is _strided
+        and not _keys(operand).raw_repr() & _BEYOND_PLAIN
         and operand.dtype in _DTYPES
-        and not operand.is_neg()
-        and _has_storage(operand)  # not the batch of an older vmap
     )
 
 
@@ -81,7 +85,7 @@ def pattern(operands: Sequence[Any]) -> Pattern | None:
             if not fits_words(operand):
                 return None
             numbers += place
-        elif type(operand) not in _PLAIN:
+        elif type(operand) not in _PLAIN or _keys(operand).raw_repr() & _BEYOND_PLAIN:
             return None
         else:
             if dtype is None:
@@ -90,13 +94,7 @@ def pattern(operands: Sequence[Any]) -> Pattern | None:
                     return None
             elif operand.dtype is not dtype or operand.shape != shape:
                 return None
-            if not (
-                operand.is_cpu
-                and operand.layout is _strided
-                and operand.is_contiguous()
-                and not operand.is_neg()
-                and _has_storage(operand)
-            ):
+            if not operand.is_contiguous():
                 return None
         place += place
     return None if dtype is None else (dtype, numbers)
@@ -145,7 +143,6 @@ def quick(operation: Pointwise, operands: Sequence[Any], known: Pattern) -> Tens
         if kernel is None:
             return None
         operation.native[known] = kernel
-        extension.register_kernel(operation, known, kernel)
     return results(kernel, operands, known)[0]
 
 

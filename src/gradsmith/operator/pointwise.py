@@ -18,22 +18,22 @@ from torch import Tensor
 
 from gradsmith.backends import dispatch
 from gradsmith.backends.dispatch import Precision
-from gradsmith.calculus.derivative import derivative, differentiate
+from gradsmith.calculus.derivative import derivative
 from gradsmith.formula.expression import Expr, Symbol, free_symbols
-from gradsmith.numerics.ladder import FULL64, PLAIN32, choose
-from gradsmith.numerics.stabilise import Stable, stabilise
+from gradsmith.numerics.ladder import FULL64, PLAIN32
+from gradsmith.numerics.stabilise import Stable
 from gradsmith.numerics.target import FLOAT64, Target
-from gradsmith.operator import extension, native
+from gradsmith.operator import extension, native, plans
 from gradsmith.operator.autograd import (
-    PointwiseFunction,
     is_recorded,
     may_be_forward_mode,
     needs_gradient,
+    recorded,
 )
 from gradsmith.operator.by_output import OutputForm, output_form
 from gradsmith.operator.by_torch import TorchKernel, computed_by_torch
 from gradsmith.operator.contract import told
-from gradsmith.operator.graph import graph_entrance
+from gradsmith.operator.graph import constant_or_tensor, graph_entrance
 from gradsmith.operator.kernels import Computation, Kernel
 from gradsmith.operator.product import ZERO, times
 from gradsmith.operator.recorded import Backward, record
@@ -66,7 +66,6 @@ class Pointwise:
         "_computations",
         "_gradients",
         "_key",
-        "_origin",
         "_output_form",
         "_plans",
         "_stable",
@@ -82,6 +81,7 @@ class Pointwise:
         "max_ulp",
         "native",
         "operands",
+        "origin",
         "save",
     )
     core: Expr
@@ -98,7 +98,7 @@ class Pointwise:
     by_torch: dict[tuple[Any, ...], TorchKernel]
     _output_form: list[OutputForm | None]
     _plans: dict[tuple[Any, ...], SavePlan]
-    _origin: tuple[Pointwise, Symbol] | None
+    origin: tuple[Pointwise, Symbol] | None
     _stable: dict[Target, Stable]
     _computations: dict[tuple[Precision, bool, bool], Computation]
     native: dict[tuple[Any, ...], Kernel | None]
@@ -143,7 +143,7 @@ class Pointwise:
             "graph_call": None,
             "by_torch": {},
             "_key": key,
-            "_origin": origin,
+            "origin": origin,
             "_output_form": [],
             "_plans": {},
             "_stable": {},
@@ -165,7 +165,7 @@ class Pointwise:
     def __reduce__(self) -> tuple[type[Pointwise], tuple[Any, ...]]:
         defaults = dict(self.defaults)
         given = (self.core, self.arguments, self.factors, defaults)
-        return type(self), (*given, self._origin, self.max_ulp, self.save)
+        return type(self), (*given, self.origin, self.max_ulp, self.save)
 
     def __copy__(self) -> Pointwise:
         return self
@@ -183,20 +183,7 @@ class Pointwise:
         The derivative of the stable form of what this is the derivative of is one proposal.
         """
         if target not in self._stable:
-            alternatives: tuple[Expr, ...] = ()
-            if self._origin is not None:
-                parent, symbol = self._origin
-                forms = (parent.core, parent.stable_for(target).symbolic)
-                read = {Symbol(name) for name in self.arguments}
-                # A form that still reads what cancels in ``core`` is none of ours.
-                alternatives = tuple(
-                    form
-                    for form in (differentiate(form, symbol) for form in forms)
-                    if read.issuperset(free_symbols(form))
-                )
-            self._stable[target] = stabilise(
-                self.core, self.arguments, self.defaults, alternatives, target
-            )
+            self._stable[target] = plans.stable_form(self, target)
             self._tell(self._stable[target])
         return self._stable[target]
 
@@ -208,9 +195,9 @@ class Pointwise:
         if stable.target is not FLOAT64:
             return
         what = "the value of"
-        if self._origin is not None:
-            of, symbol = self._origin
-            if of._origin is not None or symbol.name in of.defaults:
+        if self.origin is not None:
+            of, symbol = self.origin
+            if of.origin is not None or symbol.name in of.defaults:
                 return
             what = f"∂/∂{symbol.name}:"
         if all(stable.at[name] == default for name, default in self.defaults.items()):
@@ -244,7 +231,7 @@ class Pointwise:
         kept = tuple(name for name in self.factors if name != operand)
         factors = (*kept, _unused_name((*self.arguments, *kept)))
         if operand in self.factors:
-            return self._with_core(self.core, factors, self._origin)
+            return self._with_core(self.core, factors, self.origin)
         symbol = Symbol(operand)
         core = derivative(self.core, symbol)
         if core is ZERO:
@@ -361,6 +348,13 @@ class Pointwise:
             return None
         return native.quick_with_singles(self, operands)
 
+    def quick_halves(self, whole: Tensor, dim: int) -> Tensor | None:
+        """The operation, of two operands, on the halves of a tensor; None where Python must do it.
+
+        Their gradients are the halves of one tensor too, which nobody has to put together.
+        """
+        return extension.halves(self, whole, dim)
+
     def run(self, operands: Sequence[Tensor | float], out: Tensor | None = None) -> Tensor:
         """:meth:`__call__` without the short way and without asking who captures the call."""
         if len(operands) != len(self.operands):
@@ -381,6 +375,8 @@ class Pointwise:
             tensors = inputs or tensors
         storage = dispatch.result_dtype(tensors)
         precision = dispatch.precision(storage, device_type)
+        if len(tensors) < len(operands):
+            operands = [constant_or_tensor(o, precision, tensors[0].device) for o in operands]
         if out is None:
             return self.apply(operands, precision)
         return self._into(out, operands, precision)
@@ -388,8 +384,7 @@ class Pointwise:
     def apply(self, operands: Sequence[Any], precision: Precision) -> Tensor:
         """The operation in a given precision, recorded by autograd where anything needs it."""
         if is_recorded(operands):
-            recorded: Tensor = PointwiseFunction.apply(self, precision, *operands)  # type: ignore[no-untyped-call]
-            return recorded
+            return recorded(self, precision, operands)
         return self.evaluate(operands, precision)
 
     def evaluate(self, operands: Sequence[Any], precision: Precision) -> Tensor:
@@ -422,7 +417,7 @@ class Pointwise:
         if not free_symbols(self.core):
             # A constant is rounded once, times factors.
             return Computation(self._times_factors(self.core), target, FULL64)
-        way = choose(self.stable_for(target), alone, self.max_ulp, in_words)
+        way = plans.way(self.stable_for(target), alone, self.max_ulp, in_words)
         wider = precision.wider
         if way.error > target.budget and way.scheme is PLAIN32 and wider is not None:
             return self.computation_for(wider, alone, in_words)
@@ -449,7 +444,9 @@ class Pointwise:
         return torch.mul(self.evaluate(operands, precision), 1, out=out)
 
 
-def _number(name: str, value: object) -> float:
+def _number(name: str, value: Any) -> Any:
+    if isinstance(value, (torch.SymFloat, torch.SymInt)):  # as a float it would be a constant
+        return torch.sym_float(value)
     if isinstance(value, (int, float)) or hasattr(value, "__float__"):
         return float(value)
     raise TypeError(f"{name} must be a tensor or a real number, got {type(value).__name__}")

@@ -68,6 +68,8 @@ class Backward(NamedTuple):
                 precision = dispatch.precision(dtype, "cpu")
                 made = compiled(gradients, names, kinds, singles, precision)
             self.together[key] = made
+            if made is not None:
+                extension.register_together(operation, self, kinds, singles, dtype, made)
         return self.together[key]
 
 
@@ -147,17 +149,33 @@ class RecordedFunction(Function):
 
 
 def gradients(
-    operation: Pointwise, needs: tuple[bool, ...], values: Sequence[Any], g: Tensor
+    operation: Pointwise,
+    needs: tuple[bool, ...],
+    values: Sequence[Any],
+    g: Tensor,
+    shapes: Sequence[Sequence[int]],
+    halved: int | None,
 ) -> list[Tensor]:
     """What the native part asks for where it cannot serve: a gradient for each that is needed.
 
     Args:
-        operation: what was applied, to operands of the shape and dtype of its result.
+        operation: what was applied, to operands of the dtype of its result.
         needs: the key of a plan among ``operation.backwards``.
-        values: of what the plan keeps.
+        values: of what the plan keeps; of two halves, the whole for both.
         g: the upstream gradient.
+        shapes: of the gradients; empty where all have that of ``g``.
+        halved: the dimension of which the operands are the halves, if they are; then there is one
+            gradient, that of the whole.
     """
-    return _products(operation, operation.backwards[needs], g.dtype, values, g, None)
+    plan = operation.backwards[needs]
+    if halved is None:
+        likes = [Like(torch.Size(shape), g.dtype, g.device) for shape in shapes]
+        return _products(operation, plan, g.dtype, values, g, likes or None)
+    parts: dict[int, Any] = {len(operation.operands): values[-1]} if values else {}
+    if any(i < len(operation.operands) for i in plan.kept):
+        parts.update(enumerate(values[0].split_with_sizes([g.shape[halved]] * 2, halved)))
+    kept = [parts[i] for i in plan.kept]
+    return [torch.cat(_products(operation, plan, g.dtype, kept, g, None), halved)]
 
 
 def _products(
@@ -208,7 +226,6 @@ def _in_one_pass(
             if kernel is None:
                 return None
             plan.together[pattern] = kernel
-            extension.register_together(operation, plan, pattern, kernel)
         return native.results(kernel, operands, pattern, len(plan.terms))
     if native.common_dtype(operands) is not dtype or g.numel() == 0:
         return None
