@@ -18,6 +18,7 @@ from gradsmith.catalogue.signatures import (
     function_signature,
     input_names,
 )
+from gradsmith.formula.tracer import Tracer
 from gradsmith.operator.autograd import is_recorded
 
 if TYPE_CHECKING:
@@ -132,7 +133,8 @@ class NamedActivation(Activation):
         if self.entry.convention is None:
             inputs = [bound.pop(name) for name in input_names(self.entry)]
             return super().__call__(*inputs, out=out, **bound)
-        if not isinstance(bound[INPUT], Tensor):
+        # In a function that becomes a formula, the convention says which formula is meant.
+        if not isinstance(bound[INPUT], (Tensor, Tracer)):
             given = bound if out is None else bound | {OUT: out}
             return self._not_a_tensor(INPUT, bound[INPUT], (), given)
         return self.conventionally(bound.pop(INPUT), out=out, **bound)
