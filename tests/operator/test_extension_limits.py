@@ -114,7 +114,8 @@ def test_it_passes_by_what_is_not_alike() -> None:
     assert declined(x, x.double(), f=GATED)
     assert declined(x, x[:2], f=GATED)
     assert declined(x[:0], x[:1], f=GATED)
-    assert declined(torch.ones([1] * 9 + [2]), torch.ones(()), f=GATED)
+    # More dimensions than rows are counted in; a single element would go with any.
+    assert declined(torch.ones([1] * 9 + [2]), torch.ones([2] + [1] * 9), f=GATED)
     assert declined(x, x.t(), f=GATED)
     assert declined(1.0, 2.0, f=GATED)
     call = GATED.operation.call
