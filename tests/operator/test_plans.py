@@ -7,11 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gradsmith.backends.cache import Kind
 from gradsmith.backends.store import Store
 from gradsmith.formula.parse import parse
+from gradsmith.numerics.interpret import interpret
 from gradsmith.numerics.target import FLOAT32, FLOAT64
 from gradsmith.operator import plans
 from gradsmith.operator.pointwise import Pointwise
@@ -55,6 +57,16 @@ def test_what_is_read_back_is_what_was_found(
     monkeypatch.setattr(plans, "stabilise", never)
     monkeypatch.setattr(plans, "choose", never)
     assert all_of_them() == first
+
+
+def test_another_formula_of_the_same_size_has_a_plan_of_its_own(cache: Path) -> None:
+    for text in ("x*sigmoid(x)", "x*tanh(x)"):
+        operation = operations(text)[0]
+        for target in (FLOAT32, FLOAT64):
+            stable = plans.stable_form(operation, target)
+            values = {"x": np.array([0.5, -1.25, 3.0])}
+            expected = interpret(operation.core, values)
+            np.testing.assert_allclose(interpret(stable.expression, values), expected, rtol=1e-12)
 
 
 def test_derivatives_that_read_alike_are_told_apart_by_what_they_come_from(cache: Path) -> None:
