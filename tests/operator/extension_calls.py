@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 from torch.autograd import grad
 
 import gradsmith as gs
 from gradsmith.activation import Activation
+from gradsmith.operator import extension
 
+WITH_NATIVE_PART = pytest.mark.skipif(
+    extension.reason() is not None, reason=f"the native part: {extension.reason()}"
+)
 NATIVE = "PointwiseBackward"
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 SILU = gs.activation("x*sigmoid(x)")

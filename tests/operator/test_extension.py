@@ -11,7 +11,6 @@ from torch.autograd import grad, gradcheck, gradgradcheck
 from gradsmith.activation import Activation
 from gradsmith.backends import dispatch
 from gradsmith.numerics.ladder import fits_words
-from gradsmith.operator import extension
 from tests.operator.extension_calls import (
     ALL,
     BY_OUTPUT,
@@ -21,15 +20,14 @@ from tests.operator.extension_calls import (
     SHAPES,
     SILU,
     THREE,
+    WITH_NATIVE_PART,
     drawn,
     learn,
     same,
     served,
 )
 
-pytestmark = pytest.mark.skipif(
-    extension.reason() is not None, reason=f"the native part: {extension.reason()}"
-)
+pytestmark = WITH_NATIVE_PART
 
 
 @pytest.mark.parametrize("f", ALL, ids=str)

@@ -13,13 +13,13 @@ from torch.autograd import forward_ad, grad
 import gradsmith as gs
 from gradsmith.activation import Activation
 from gradsmith.backends import dispatch, threads
-from gradsmith.operator import extension
 from tests.operator.extension_calls import (
     BY_OUTPUT,
     GATED,
     LINEAR,
     NATIVE,
     SILU,
+    WITH_NATIVE_PART,
     declined,
     drawn,
     learn,
@@ -27,9 +27,7 @@ from tests.operator.extension_calls import (
     served,
 )
 
-pytestmark = pytest.mark.skipif(
-    extension.reason() is not None, reason=f"the native part: {extension.reason()}"
-)
+pytestmark = WITH_NATIVE_PART
 
 
 @pytest.mark.parametrize("f", [SILU, BY_OUTPUT, GATED, LINEAR], ids=str)

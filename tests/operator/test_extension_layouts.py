@@ -24,6 +24,7 @@ from tests.operator.extension_calls import (
     BY_OUTPUT,
     DTYPES,
     GATED,
+    WITH_NATIVE_PART,
     declined,
     drawn,
     learn,
@@ -32,9 +33,7 @@ from tests.operator.extension_calls import (
 )
 from tests.operator.test_layout import laid_out
 
-pytestmark = pytest.mark.skipif(
-    extension.reason() is not None, reason=f"the native part: {extension.reason()}"
-)
+pytestmark = WITH_NATIVE_PART
 
 GATE = gs.activation("x*sigmoid(a) + b*x", inputs=("x", "a", "b"))
 SLOPE = gs.activation("where(x > 0, x, weight*x)", inputs=("x", "weight"))

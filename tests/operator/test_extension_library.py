@@ -13,11 +13,10 @@ from gradsmith.backends import folder
 from gradsmith.operator import building, extension
 from tests.operator.extension_calls import (
     NATIVE,
+    WITH_NATIVE_PART,
 )
 
-pytestmark = pytest.mark.skipif(
-    extension.reason() is not None, reason=f"the native part: {extension.reason()}"
-)
+pytestmark = WITH_NATIVE_PART
 
 
 def run(code: str, **environment: str) -> str:

@@ -22,12 +22,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import gradsmith as gs
 from gradsmith.activation import Activation
 from gradsmith.backends import threads
-from gradsmith.operator import extension
 from tests.operator.extension_calls import (
     BY_OUTPUT,
     GATED,
     PARAMETRIC,
     SILU,
+    WITH_NATIVE_PART,
     declined,
     drawn,
     learn,
@@ -35,9 +35,7 @@ from tests.operator.extension_calls import (
     served,
 )
 
-pytestmark = pytest.mark.skipif(
-    extension.reason() is not None, reason=f"the native part: {extension.reason()}"
-)
+pytestmark = WITH_NATIVE_PART
 
 
 def test_no_gradient_no_node() -> None:

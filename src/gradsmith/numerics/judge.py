@@ -33,7 +33,7 @@ from gradsmith.numerics.compensate import compensate, compensate_whole
 from gradsmith.numerics.exponentials import split_variable
 from gradsmith.numerics.interpret import Array
 from gradsmith.numerics.limits import Limits
-from gradsmith.numerics.measure import brackets, points_of
+from gradsmith.numerics.measure import points_of
 from gradsmith.numerics.regimes import expand_near_zero, replace_near_zero
 from gradsmith.numerics.rewrite import rewrite
 from gradsmith.numerics.roots import expand_near_roots
@@ -256,9 +256,7 @@ class Judge:
         if len(self._inputs) != 1:
             return node
         (x,) = self._inputs
-        line = self.points.values[x.name]
-        order = np.argsort(line)
-        pairs = brackets(line[order], self.points.high[order])
+        pairs = self.points.brackets(x.name)
         return expand_near_roots(node, self._root, x, pairs, self._target)
 
     def _split_variable(self, node: Expr, symbolic: Expr) -> Expr:

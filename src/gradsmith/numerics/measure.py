@@ -70,6 +70,12 @@ class Samples:
         computed = interpret(candidate, self.values, self.target.compute)
         return ulp_errors(computed, self.high, self.low, self.target)
 
+    def brackets(self, name: str) -> list[tuple[float, float]]:
+        """Pairs of numbers of an input between which the value changes its sign."""
+        line = self.values[name]
+        order = np.argsort(line)
+        return brackets(line[order], self.high[order])
+
 
 def ulp_errors(computed: Array, high: Array, low: Array, target: Target = FLOAT64) -> Array:
     """|computed − (high + low)| in ULP of the target; 0 where there is no exact value.

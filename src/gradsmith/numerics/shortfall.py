@@ -11,7 +11,7 @@ import numpy as np
 
 from gradsmith.formula.expression import Expr, Symbol, free_symbols
 from gradsmith.numerics.interpret import Array, interpret
-from gradsmith.numerics.measure import brackets, ulp_errors
+from gradsmith.numerics.measure import ulp_errors
 from gradsmith.numerics.regimes import replace_near_zero
 from gradsmith.numerics.roots import Evaluate, expand_near_roots
 from gradsmith.numerics.stabilise import Stable
@@ -36,9 +36,7 @@ def with_series(stable: Stable, evaluate: Evaluate) -> Expr:
     points = stable.points
     computed = evaluate(expression, points.values)
     if (ulp_errors(computed, points.high, points.low, target) > target.aim).any():
-        line = points.values[x.name]
-        order = np.argsort(line)
-        pairs = brackets(line[order], points.high[order])
+        pairs = points.brackets(x.name)
         expression = expand_near_roots(expression, stable.root, x, pairs, target, evaluate)
     return expression
 
