@@ -14,9 +14,10 @@ from gradsmith.numerics.ladder import (
     PLAIN32,
     SHORT64,
     WORDS32,
+    Fit,
     choose,
     cost,
-    fits_words,
+    fit,
     measured,
     schemes,
 )
@@ -58,10 +59,27 @@ def test_divisions_are_cheaper_in_two_words(text):
 def test_parameters_are_taken_in_two_words_where_that_is_allowed():
     assert chosen("x/(a + abs(x))", a=0.7, in_words=True).scheme is WORDS32
     assert chosen("x/(a + abs(x))", a=0.7).scheme is SHORT64
-    assert not fits_words(1e-30)
-    assert not fits_words(math.inf)
-    assert not fits_words(math.nan)
-    assert all(map(fits_words, (0.0, -1.0, 0.01, 1e17)))
+
+
+def test_how_numbers_fit_float32():
+    assert {fit(x) for x in (0, 0.0, -1.0, 0.25, 2.0**60, -(2.0**-60), 1 + 2.0**-23)} == {
+        Fit.ONE_WORD
+    }
+    assert {fit(x) for x in (0.01, -1e17, 1 + 2.0**-24)} == {Fit.TWO_WORDS}
+    wide = (1e-30, 2.0**-61, -(2.0**61), 10**400, math.inf, -math.inf, math.nan)
+    assert {fit(x) for x in wide} == {Fit.NONE}
+
+
+@pytest.mark.parametrize(
+    "text", ["clip(x, -a, a)", "where(x > 0, x, a*x)", "where(x > a, x - a, 0)", "max(x, a)"]
+)
+@pytest.mark.parametrize("default", [0.25, 0.01])
+def test_one_rounding_is_enough_beside_parameters_that_float32_holds(text, default):
+    """Whatever the default, the parameter itself is exact."""
+    way = chosen(text, a=default, alone=True)
+    assert way.scheme is PLAIN32
+    assert way.error <= 0.51
+    assert chosen(text, a=default, in_words=True).scheme is not PLAIN32
 
 
 @pytest.mark.parametrize(
@@ -115,7 +133,8 @@ def test_the_cost_of_a_program():
     both = cost(program(lambda x: 1.0 / (x + 1.0), F32))
     assert both == cost(program(lambda x: 1.0 / x, F32))
     # What depends on numbers alone is computed once.
-    assert cost(program(lambda x, a: x * convert(a * a, F32), F32, F64)) == one
+    number = program(lambda x, a: x * convert(a * a, F32), F32, F64)
+    assert cost(number, ["x1"]) == one < cost(number)
 
 
 def test_the_error_of_two_words_is_that_of_their_sum():

@@ -161,6 +161,7 @@ def native_kernel(
     scalars: Collection[str],
     scheme: Scheme,
     storage: torch.dtype,
+    short: Collection[str] = (),
 ) -> llvm.NativeKernel:
     """Native code for ``expressions``, one result each.
 
@@ -170,9 +171,10 @@ def native_kernel(
         scalars: those of them that are one value for all elements.
         scheme: how to compute.
         storage: the dtype of the results.
+        short: which of the Python numbers are exact in float32.
     """
     kinds = {n: F64 if dtype is None else NATIVE_TYPES[dtype] for n, dtype in inputs.items()}
-    program = lower(expressions, kinds, scheme, NATIVE_TYPES[storage], scalars)
+    program = lower(expressions, kinds, scheme, NATIVE_TYPES[storage], scalars, short)
     return llvm.compile_program(program, scalars)
 
 

@@ -11,7 +11,9 @@ that stays within the budget is taken.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from ctypes import c_float
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from functools import partial
 from heapq import heappop, heappush
 
@@ -63,8 +65,8 @@ def schemes(
         target: the format of the result, and the precision for which the expression was made.
         alone: whether float32 may be computed in float32: every input must be one.
         max_ulp: the error that a float32 result may have.
-        in_words: whether every input is a float32, or a number of which :func:`fits_words` holds;
-            as ``alone`` if left out.
+        in_words: whether every input is a float32, or a number that fits two of them (see
+            :class:`Fit`); as ``alone`` if left out.
     """
     if target.compute == "float32":
         return ((PLAIN32, target.budget),)
@@ -104,6 +106,8 @@ def choose(
         # A sample reaches too few combinations to trust a range that spares nothing: with a near
         # 1e38, a·σ′(b) reads digits of σ′(b) that float32 no longer has.
         in_words = False
+    if alone and stable.defaults and stable.target.digits == 24:
+        stable = replace(stable, in_format=True)
     open_ways: list[_Open] = []
     for scheme, budget in schemes(stable.target, alone, max_ulp, in_words):
         _enter(open_ways, stable, scheme, budget)
@@ -136,7 +140,8 @@ class _Open:
 def _enter(open_ways: list[_Open], stable: Stable, scheme: Scheme, budget: float) -> None:
     """Adds a way, unless it has no instructions."""
     try:
-        price = cost(_program(stable, scheme, stored=True)) * _PREFERENCE.get(scheme, 1.0)
+        program = _program(stable, scheme, stored=True)
+        price = cost(program, stable.defaults) * _PREFERENCE.get(scheme, 1.0)
     except NotImplementedError:
         if not scheme.double_word:
             raise
@@ -150,12 +155,27 @@ def rank(scheme: Scheme) -> int:
 
 
 MODERATE = 2.0**60
-"""The largest size of a number that :func:`fits_words`; the smallest is its inverse."""
+"""The largest size of a number that fits float32; the smallest is its inverse."""
 
 
-def fits_words(value: float) -> bool:
-    """Whether two float32 hold a float64 closely enough, and far from the ends of their range."""
-    return value == 0 or 1 / MODERATE <= abs(value) <= MODERATE
+class Fit(Enum):
+    """How float32 holds a number, far from the ends of its range."""
+
+    ONE_WORD = 1
+    TWO_WORDS = 2
+    """Closely enough."""
+    NONE = 3
+
+    __hash__ = object.__hash__  # half of the time that a look-up takes
+
+
+def fit(value: float) -> Fit:
+    """How float32 holds a float64."""
+    if value == 0:
+        return Fit.ONE_WORD
+    if not 1 / MODERATE <= abs(value) <= MODERATE:
+        return Fit.NONE
+    return Fit.ONE_WORD if c_float(value).value == value else Fit.TWO_WORDS
 
 
 # Two words must be worth their larger error, and the estimate is not closer than that.
@@ -172,15 +192,15 @@ _SLOW = {
 }
 
 
-def cost(program: Program) -> float:
+def cost(program: Program, numbers: Collection[str] = ()) -> float:
     """An estimate of the time for one element of float32 tensors, in float32 operations.
 
     Divisions and square roots have a unit of their own, which works while the others do: the
-    busier side counts. A float64 input is a number for all elements, and what depends on nothing
-    else is computed once.
+    busier side counts. What depends on ``numbers`` alone, the inputs that are one for all
+    elements, is computed once.
     """
     quick = slow = 0.0
-    once = {number for number, (_, kind) in enumerate(program.inputs) if kind is F64}
+    once = {number for number, (name, _) in enumerate(program.inputs) if name in numbers}
     for number, instruction in program.numbered():
         if once.issuperset(instruction.args):
             once.add(number)

@@ -26,7 +26,7 @@ from gradsmith.formula.expression import (
     walk,
 )
 from gradsmith.numerics.arithmetic import DOUBLE_WORDS, Arithmetic, of_words
-from gradsmith.numerics.builder import Builder, Value, fma
+from gradsmith.numerics.builder import Builder, Value, convert, fma
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.program import (
     BOOL,
@@ -74,6 +74,7 @@ def lower(
     scheme: Scheme,
     storage: Type | None = None,
     numbers: Collection[str] = (),
+    short: Collection[str] = (),
 ) -> Program:
     """A Program that computes ``roots``.
 
@@ -84,6 +85,7 @@ def lower(
         storage: what the results are rounded to; left out, they stay as computed.
         numbers: names of the inputs that are one number for all elements: what is computed of
             them alone costs nothing.
+        short: names of the float64 inputs that float32 holds too.
 
     Raises:
         NotImplementedError: a function has neither instructions nor a definition.
@@ -93,7 +95,8 @@ def lower(
     arithmetic = scheme.arithmetic
     writer = _Writer(builder, arithmetic, roots, numbers)
     for name, value in given.items():
-        writer.done[Symbol(name)] = arithmetic.taken(value)
+        held = convert(value, F32) if name in short and scheme.compute is F32 else value
+        writer.done[Symbol(name)] = arithmetic.taken(held)
     kind = storage or scheme.compute
     return builder.program(*(arithmetic.rounded(writer.value(root), kind) for root in roots))
 

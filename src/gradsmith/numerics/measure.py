@@ -97,10 +97,14 @@ def ulp_errors(computed: Array, high: Array, low: Array, target: Target = FLOAT6
 
 
 def points_of(
-    root: Expr, arguments: Sequence[str], defaults: Mapping[str, float], target: Target
+    root: Expr,
+    arguments: Sequence[str],
+    defaults: Mapping[str, float],
+    target: Target,
+    in_format: bool = False,
 ) -> Samples:
     """The same as :func:`sample`; of the last few formulas it is remembered."""
-    return _remembered(root, tuple(arguments), tuple(defaults.items()), target)
+    return _remembered(root, tuple(arguments), tuple(defaults.items()), target, in_format)
 
 
 @lru_cache(maxsize=16)
@@ -109,8 +113,9 @@ def _remembered(
     arguments: tuple[str, ...],
     defaults: tuple[tuple[str, float], ...],
     target: Target,
+    in_format: bool,
 ) -> Samples:
-    return sample(root, arguments, dict(defaults), target)
+    return sample(root, arguments, dict(defaults), target, in_format)
 
 
 def sample(
@@ -118,11 +123,13 @@ def sample(
     arguments: Sequence[str],
     defaults: Mapping[str, float],
     target: Target = FLOAT64,
+    in_format: bool = False,
 ) -> Samples:
     """Points over the whole range of the target's format, with the exact values of ``root``.
 
     One input runs over all points; further inputs take shuffled copies of them; parameters
-    stand at their defaults, and for a part of the points at other values of the same sign.
+    stand at their defaults, and for a part of the points at other values of the same sign;
+    with ``in_format``, at numbers of the target's format near to these.
     """
     inputs = [name for name in arguments if name not in defaults]
     spares = target.spares
@@ -166,6 +173,8 @@ def sample(
                 for name, default in defaults.items():
                     columns[name].append(np.full(len(deep), (default if default else 1.0) * factor))
     values = {name: np.concatenate(parts) for name, parts in columns.items()}
+    if in_format:
+        values |= {name: target.rounded(values[name]) for name in defaults}
     high, low = exact_values(root, arguments, values)
     beside = np.zeros(high.shape, dtype=bool)
     if len(inputs) == 1:

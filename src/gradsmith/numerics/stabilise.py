@@ -41,6 +41,7 @@ class Stable:
         target: the format and precision that it was found for.
         arguments: all inputs and parameters.
         defaults: the parameters' defaults.
+        in_format: whether parameters are judged at numbers of the target's format alone.
     """
 
     root: Expr
@@ -51,11 +52,12 @@ class Stable:
     target: Target
     arguments: tuple[str, ...]
     defaults: Mapping[str, float]
+    in_format: bool = False
 
     @property
     def points(self) -> Samples:
         """What it is judged on."""
-        return points_of(self.root, self.arguments, self.defaults, self.target)
+        return points_of(self.root, self.arguments, self.defaults, self.target, self.in_format)
 
 
 def stabilise(

@@ -30,7 +30,8 @@ import torch
 
 from gradsmith.backends import dispatch, folder, threads
 from gradsmith.backends.cache import store
-from gradsmith.numerics.ladder import MODERATE
+from gradsmith.numerics.ladder import MODERATE, Fit
+from gradsmith.operator.kernels import WORDS
 from gradsmith.operator.layout import SHORTEST, WHOLE
 
 if TYPE_CHECKING:
@@ -210,9 +211,10 @@ def register_kernel(
 
 
 def _dtype(kinds: Sequence[Kind]) -> torch.dtype | None:
-    """That of all tensors; None where there are several."""
-    dtypes = {kind for kind in kinds if kind is not None}
-    return dtypes.pop() if len(dtypes) == 1 else None
+    """That of all tensors, if there is one and numbers fit; else None."""
+    found = {kind for kind in kinds if kind not in WORDS}
+    dtype = found.pop() if len(found) == 1 else None
+    return None if isinstance(dtype, Fit) else dtype
 
 
 def _register(
@@ -225,9 +227,10 @@ def _register(
     kernel: Kernel,
     outputs: int,
 ) -> None:
-    numbers = sum(1 << i for i, kind in enumerate(kinds) if kind is None)
+    numbers = sum(1 << i for i, kind in enumerate(kinds) if kind in WORDS)
+    short = sum(1 << i for i, kind in enumerate(kinds) if kind is Fit.ONE_WORD)
     single = sum(1 << i for i, is_single in enumerate(singles) if is_single) & ~numbers
-    key = (_dtype(kinds), summed, numbers, single)
+    key = (_dtype(kinds), summed, numbers, short, single)
     known.kernel(needs, key, storage, kernel.code.addresses, kernel.reads, outputs)
 
 

@@ -14,7 +14,7 @@ from gradsmith.backends import dispatch
 from gradsmith.backends.dispatch import Precision
 from gradsmith.backends.llvm import NativeKernel
 from gradsmith.formula.expression import Expr, free_symbols
-from gradsmith.numerics.ladder import fits_words, rank
+from gradsmith.numerics.ladder import Fit, fit, rank
 from gradsmith.numerics.lower import Scheme
 from gradsmith.numerics.target import Target
 from gradsmith.operator import extension
@@ -22,8 +22,10 @@ from gradsmith.operator import extension
 if TYPE_CHECKING:
     from gradsmith.operator.pointwise import Pointwise
 
-Kind = torch.dtype | None
-"""The dtype of a tensor operand; None for a number, float64 for one beyond moderate size."""
+Kind = torch.dtype | Fit
+"""The dtype of a tensor operand, or how float32 holds a number."""
+
+WORDS = (Fit.ONE_WORD, Fit.TWO_WORDS)
 
 _MOST_NUMBERS = 64
 
@@ -106,7 +108,7 @@ def kinds_of(operands: Sequence[Any]) -> tuple[Kind, ...]:
 def _kind(operand: Tensor | float) -> Kind:
     if isinstance(operand, Tensor):
         return operand.dtype
-    return None if fits_words(operand) else torch.float64
+    return fit(operand)
 
 
 def compiled(
@@ -127,8 +129,8 @@ def compiled(
         singles: which of ``names`` are one element for a whole row.
         precision: of the results.
     """
-    alone = all(kind is torch.float32 for kind in kinds)
-    in_words = all(kind in (torch.float32, None) for kind in kinds)
+    alone = all(kind in (torch.float32, Fit.ONE_WORD) for kind in kinds)
+    in_words = all(kind in (torch.float32, *WORDS) for kind in kinds)
     each = [operation.computation_for(precision, alone, in_words) for operation in operations]
     best = max(each, key=lambda one: (one.target.compute == "float64", rank(one.scheme)))
     expressions = [
@@ -137,10 +139,14 @@ def compiled(
     ]
     needed = {symbol.name for symbol in free_symbols(*expressions)}
     reads = tuple(i for i, name in enumerate(names) if name in needed)
-    inputs = {names[i]: kinds[i] for i in reads}
+    given = {names[i]: kinds[i] for i in reads}
+    inputs = {name: None if isinstance(kind, Fit) else kind for name, kind in given.items()}
+    short = [name for name, kind in given.items() if kind is Fit.ONE_WORD]
     scalars = [names[i] for i in reads if singles[i]]
     try:
-        code = dispatch.native_kernel(expressions, inputs, scalars, best.scheme, precision.storage)
+        code = dispatch.native_kernel(
+            expressions, inputs, scalars, best.scheme, precision.storage, short
+        )
     except (NotImplementedError, RuntimeError):  # no instructions, or LLVM cannot do it here
         return None
     return Kernel(code, reads)

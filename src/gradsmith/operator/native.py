@@ -12,6 +12,7 @@ nothing that it need not know.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from gradsmith.backends import dispatch, threads
 from gradsmith.backends.dispatch import Precision
-from gradsmith.numerics.ladder import fits_words
+from gradsmith.numerics.ladder import Fit, fit
 from gradsmith.operator.broadcast import common_shape
 from gradsmith.operator.kernels import Kernel, lookup
 from gradsmith.operator.layout import Layout, arrange, empty_result, is_dense
@@ -32,7 +33,10 @@ _NUMBERS = frozenset({float, int})
 _DTYPES = frozenset(dispatch.NATIVE_TYPES)
 
 Pattern = tuple[torch.dtype, int]
-"""The dtype of all tensors, and a bit for each operand that is a number."""
+"""The dtype of all tensors, and a digit for each operand: of a number how it fits, else 0."""
+
+_DIGIT = len(Fit)  # larger than any digit of a pattern
+_fit = lru_cache(maxsize=1024)(fit)
 
 _keys = torch._C._dispatch_keys
 # What a plain CPU tensor may have; more than that has one of another device or layout, a nested
@@ -73,7 +77,7 @@ def serves(operands: Sequence[Any]) -> bool:
 def pattern(operands: Sequence[Any]) -> Pattern | None:
     """The key to the kernel for contiguous plain tensors of one shape and dtype among numbers.
 
-    The numbers are of moderate size, so that one kernel serves them all.
+    The numbers are of moderate size, so that one kernel serves all that fit alike.
     Most calls are such; None for all others. Each question is asked once, and no function of ours
     is called for it.
     """
@@ -82,9 +86,10 @@ def pattern(operands: Sequence[Any]) -> Pattern | None:
     place = 1
     for operand in operands:
         if type(operand) in _NUMBERS:
-            if not fits_words(operand):
+            how = _fit(operand)
+            if how is Fit.NONE:
                 return None
-            numbers += place
+            numbers += place * how.value
         elif type(operand) not in _PLAIN or _keys(operand).raw_repr() & _BEYOND_PLAIN:
             return None
         else:
@@ -96,7 +101,7 @@ def pattern(operands: Sequence[Any]) -> Pattern | None:
                 return None
             if not operand.is_contiguous():
                 return None
-        place += place
+        place *= _DIGIT
     return None if dtype is None else (dtype, numbers)
 
 

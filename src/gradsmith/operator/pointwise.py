@@ -404,7 +404,7 @@ class Pointwise:
             precision: of the result.
             alone: whether float32 may be computed in float32: every operand must be one.
             in_words: whether it may be in two float32: every operand must be one, or a number of
-                which :func:`~gradsmith.numerics.ladder.fits_words` holds; left out, as ``alone``.
+                that fits two (:class:`~gradsmith.numerics.ladder.Fit`); left out, as ``alone``.
         """
         in_words = alone if in_words is None else in_words
         key = (precision, alone, in_words)

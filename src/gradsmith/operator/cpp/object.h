@@ -187,7 +187,7 @@ bool positions(PyObject* tuple, size_t limit, Positions& found) {
 }
 
 constexpr char kKernelDoc[] =
-    "kernel(needs, (dtype, summed, numbers, singles), storage, (raw, worker), reads, outputs):\n"
+    "kernel(needs, (dtype, summed, numbers, exact, singles), storage, (raw, worker), reads, outputs):\n"
     "register a kernel.\n\n"
     "Of the operation itself where needs is 0, else of the gradients of those operands together.\n"
     "False where it cannot be used here.";
@@ -196,13 +196,13 @@ PyObject* operation_kernel(PyObject* self, PyObject* args) {
   auto& operation = reinterpret_cast<OperationObject*>(self)->operation;
   PyObject *dtype = nullptr, *storage = nullptr, *reads = nullptr;
   unsigned int needs = 0;
-  unsigned short numbers = 0, singles = 0;
+  unsigned short numbers = 0, exact = 0, singles = 0;
   int summed = 0;
   unsigned long long raw = 0, worker = 0;
   Py_ssize_t outputs = 0;
   if (!PyArg_ParseTuple(
-          args, "I(O!pHH)O!(KK)O!n", &needs, &THPDtypeType, &dtype, &summed, &numbers, &singles,
-          &THPDtypeType, &storage, &raw, &worker, &PyTuple_Type, &reads, &outputs)) {
+          args, "I(O!pHHH)O!(KK)O!n", &needs, &THPDtypeType, &dtype, &summed, &numbers, &exact,
+          &singles, &THPDtypeType, &storage, &raw, &worker, &PyTuple_Type, &reads, &outputs)) {
     return nullptr;
   }
   auto* plan = needs ? operation.plans.find(needs) : nullptr;
@@ -212,7 +212,7 @@ PyObject* operation_kernel(PyObject* self, PyObject* args) {
   }
   auto kernel = std::make_unique<Kernel>();
   kernel->key = {
-      reinterpret_cast<THPDtype*>(dtype)->scalar_type, summed != 0, numbers, singles};
+      reinterpret_cast<THPDtype*>(dtype)->scalar_type, summed != 0, numbers, exact, singles};
   kernel->storage = reinterpret_cast<THPDtype*>(storage)->scalar_type;
   kernel->raw = reinterpret_cast<void*>(raw);
   kernel->worker = reinterpret_cast<void (*)(void*)>(worker);

@@ -93,10 +93,14 @@ struct Operands {
   }
 
   void add(double number) {
-    key.numbers |= 1u << count;
-    auto& operand = each[count++];
-    operand.tensor = nullptr;
-    operand.number = number;
+    each[count].tensor = nullptr;
+    set_number(count++, number);
+  }
+
+  void set_number(size_t i, double number) {
+    each[i].number = number;
+    key.numbers |= 1u << i;
+    key.exact |= static_cast<uint16_t>(static_cast<float>(number) == number) << i;
   }
 
   // False where it is not plain, or of another dtype than those before it.
@@ -158,7 +162,11 @@ struct Operands {
     if (!taken) {
       return false;
     }
-    key.numbers |= taken;
+    for (size_t i = 0; i < count; ++i) {
+      if (taken >> i & 1) {
+        set_number(i, each[i].number);
+      }
+    }
     first = larger;
     alike = true;
     return true;

@@ -16,6 +16,7 @@ struct Key {
   at::ScalarType dtype = at::kFloat;
   bool summed = false;  // whether the result is summed, and so has the digits of the computation
   uint16_t numbers = 0;  // which are numbers
+  uint16_t exact = 0;  // and which of these float32 holds
   uint16_t singles = 0;  // which are tensors, and one element for a whole row
   bool operator==(const Key&) const = default;
 };

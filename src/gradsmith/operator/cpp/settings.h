@@ -36,7 +36,7 @@ struct Settings {
 };
 Settings settings;
 
-// As fits_words of numerics/ladder.py has it; false for NaN.
+// Whether numbers fit float32, as fit() of numerics/ladder.py has it; false for NaN.
 bool is_moderate(double number) {
   const double size = std::abs(number);
   return size == 0 || (1 / settings.moderate <= size && size <= settings.moderate);
