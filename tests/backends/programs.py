@@ -75,6 +75,10 @@ def values(kind: Type, count: int, random: np.random.Generator) -> Array:
     return mixed
 
 
+# Of look-ups: bits of float32, but for NaN.
+ENTRIES = [int(bits) for bits in special(F32)[:-1].view(np.int32)]
+
+
 def _raw(kind: Type) -> str:
     return f"u{kind.bits // 8}"
 
@@ -113,6 +117,10 @@ def _step(draw: st.DrawFn, known: Sequence[Value]) -> list[Value]:
         return [write(op, first)]
     if op in SHIFTS:
         return [write(op, first, constant=draw(st.integers(0, first.type.bits - 1)))]
+    if op is Op.LOOKUP:
+        size = 2 ** draw(st.integers(0, 6))
+        entries = draw(st.lists(st.sampled_from(ENTRIES), min_size=size, max_size=size))
+        return [write(op, first, table=tuple(entries))]
     if op is Op.FMA:
         return [write(op, first, one(first.type), one(first.type))]
     if op is Op.SELECT:
@@ -132,6 +140,8 @@ def _step(draw: st.DrawFn, known: Sequence[Value]) -> list[Value]:
 def _taken(op: Op) -> tuple[Type, ...]:
     if op is Op.CONVERT:
         return tuple(CONVERSIONS)
+    if op is Op.LOOKUP:
+        return (I32,)
     if op in SHIFTS:
         return INTEGERS
     if op in LOGIC:

@@ -136,7 +136,9 @@ class NativeKernel:
         machine = machine or host()
         steps = [0 if name in scalars else SIZES[kind] for name, kind in program.inputs]
         steps += [SIZES[kind] for kind in kinds]
-        text = loop(program, scalars, native_half=machine.converts_half) + worker(ENTRY, steps)
+        text = loop(
+            program, scalars, native_half=machine.converts_half, lookups=machine.lookups
+        ) + worker(ENTRY, steps)
         entry, self._shared_worker = load(machine_code(text, machine), (ENTRY, WORKER))
         pointers = [ctypes.c_void_p] * len(steps)
         # Functions of this kind release the global lock while they run.

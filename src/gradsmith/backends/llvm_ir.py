@@ -3,7 +3,8 @@
 The text must say exactly what the Program says. So there is not one fast-math flag, and integers
 wrap; comparisons are ordered; a change of sign is ``fneg``; a constant is its bits; numbers of 16
 bits are integers everywhere but in their conversions. The arithmetic has no call: each intrinsic
-is one instruction wherever the processor has a fused multiply-add.
+is one instruction wherever the processor has a fused multiply-add. (Only what a vector leaves over
+calls a function for each look-up in a table.)
 
 The function is ``void kernel(i64 n, ptr input..., ptr output...)``. An element is loaded before
 any of the same index is stored, and no iteration depends on another, which
@@ -17,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from gradsmith.backends.llvm_lookup import Tables
 from gradsmith.numerics.program import (
     BF16,
     BOOL,
@@ -69,7 +71,13 @@ _INTRINSIC = {
 _SHIFT = {Op.SHL: "shl", Op.SHR: "ashr", Op.USHR: "lshr"}
 
 
-def loop(program: Program, scalars: Collection[str] = (), *, native_half: bool = True) -> str:
+def loop(
+    program: Program,
+    scalars: Collection[str] = (),
+    *,
+    native_half: bool = True,
+    lookups: str | None = None,
+) -> str:
     """The IR of a module that holds the loop.
 
     Args:
@@ -77,8 +85,10 @@ def loop(program: Program, scalars: Collection[str] = (), *, native_half: bool =
         scalars: names of inputs that are one value for the whole loop.
         native_half: whether the processor converts half precision itself; if not, integer
             arithmetic does, since the functions that LLVM would call need not be there.
+        lookups: how the processor looks up in tables; see
+            :class:`~gradsmith.backends.llvm_lookup.Tables`.
     """
-    writer = _Writer(native_half)
+    writer = _Writer(native_half, Tables(lookups))
     kinds = [kind for _, kind in program.inputs]
     varies = [name not in scalars for name, _ in program.inputs]
     once = {i: writer.load(kinds[i], f"%in{i}", "") for i, moves in enumerate(varies) if not moves}
@@ -103,6 +113,7 @@ def loop(program: Program, scalars: Collection[str] = (), *, native_half: bool =
         parameters=", ".join(["i64 %n", *parameters]),
         head="\n".join(head),
         body="\n".join(writer.lines),
+        tables=writer.tables.definitions(),
     )
 
 
@@ -126,12 +137,13 @@ exit:
 !0 = distinct !{{}}
 !1 = distinct !{{!1, !2}}
 !2 = !{{!"llvm.loop.parallel_accesses", !0}}
-"""
+{tables}"""
 
 
 @dataclass(slots=True)
 class _Writer:
     native_half: bool
+    tables: Tables
     lines: list[str] = field(default_factory=list)
     _count: int = 0
 
@@ -175,6 +187,8 @@ class _Writer:
         if op is Op.SELECT:
             branch = _VALUE[kind]
             return self.put(f"select i1 {args[0]}, {branch} {args[1]}, {branch} {args[2]}")
+        if op is Op.LOOKUP:
+            return self.put(self.tables.call(instruction.table, args[0]))
         if op is Op.BITS:
             return self.bits(name, args[0], _VALUE[kind])
         assert op is Op.CONVERT, op

@@ -26,6 +26,7 @@ from typing import Any
 
 from gradsmith.backends.cache import Kind, fetch
 from gradsmith.backends.llvm_ir import ENTRY
+from gradsmith.backends.llvm_lookup import AVX2, AVX512
 
 # LLVM is not reentrant here, and a child process must not inherit it half-way through a
 # compilation: a fork waits until the lock is free and both sides go on with it free.
@@ -56,6 +57,14 @@ class Machine:
         if self.triple.startswith(("aarch64", "arm64")):
             return True
         return "+f16c" in self.features.split(",")
+
+    @property
+    def lookups(self) -> str | None:
+        """The instructions that look up in small tables, if there are some."""
+        features = self.features.split(",")
+        if "+avx512f" in features:
+            return AVX512
+        return AVX2 if "+avx2" in features else None
 
 
 @cache
@@ -139,6 +148,9 @@ def _translated(ir: str, machine: Machine | None, form: str) -> Any:
         options.slp_vectorization = True
         builder = opened.enter_context(llvm.create_pass_builder(target, options))
         builder.getModulePassManager().run(module, builder)
+        inlining = opened.enter_context(llvm.create_new_module_pass_manager())
+        inlining.add_always_inliner_pass()
+        inlining.run(module, builder)
         return getattr(target, form)(module)
 
 

@@ -34,6 +34,10 @@ def bounds_of(
         case Op.CONST:
             value = number_of_bits(kind, instruction.constant)
             return (value, value) if value == value else UNKNOWN
+        case Op.LOOKUP:
+            entries = [number_of_bits(kind, bits) for bits in instruction.table]
+            numbers = [entry for entry in entries if entry == entry]
+            return min(numbers, default=-inf), max(numbers, default=inf)
         case Op.NEG:
             return _negative(operands[0])
         case Op.ABS:

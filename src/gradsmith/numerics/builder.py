@@ -10,8 +10,8 @@ one writes::
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from gradsmith.numerics.bounds import UNKNOWN, Bounds, bounds_of
@@ -21,6 +21,7 @@ from gradsmith.numerics.program import (
     F16,
     F32,
     F64,
+    I32,
     Constant,
     Instruction,
     Op,
@@ -152,13 +153,19 @@ class Builder:
         return self._enter(Instruction(Op.CONST, (), kind, bits))
 
     def write(
-        self, op: Op, *operands: Value, type: Type | None = None, constant: Constant = 0
+        self,
+        op: Op,
+        *operands: Value,
+        type: Type | None = None,
+        constant: Constant = 0,
+        table: tuple[Constant, ...] = (),
     ) -> Value:
         """One instruction; its result.
 
         Raises:
             TypeError: the operands are not of the types that ``op`` takes.
-            ValueError: an operand belongs to another program, or a shift is by too many places.
+            ValueError: an operand belongs to another program, a shift is by too many places, or
+                the entries of a table are not as many as a power of two.
         """
         types = tuple(operand.type for operand in operands)
         if any(operand.builder is not self for operand in operands):
@@ -170,10 +177,12 @@ class Builder:
             raise TypeError(f"{op.value} does not take ({given}){to}")
         if op in (Op.SHL, Op.SHR, Op.USHR) and not 0 <= constant < result.bits:
             raise ValueError(f"{result.label} is shifted by 0 to {result.bits - 1}, not {constant}")
+        if (len(table).bit_count() == 1) != (op is Op.LOOKUP):
+            raise ValueError(f"{op.value} does not take a table of {len(table)} entries")
         args = tuple(operand.number for operand in operands)
         if op in _EVEN and len(set(args)) == 1:
             args = (self._without_sign(args[0]),) * len(args)
-        return self._enter(Instruction(op, args, result, constant))
+        return self._enter(Instruction(op, args, result, constant, table))
 
     def bounds_of(self, value: Value) -> Bounds:
         """What is known of the size of a value, wherever it is a number."""
@@ -218,7 +227,7 @@ class Builder:
             if number in needed:
                 renumbered[number] = count + len(kept)
                 args = tuple(renumbered[arg] for arg in old.args)
-                kept.append(Instruction(old.op, args, old.type, old.constant))
+                kept.append(replace(old, args=args))
         results = tuple(renumbered[output.number] for output in outputs)
         return Program(tuple(self._inputs), tuple(kept), results)
 
@@ -294,6 +303,7 @@ _SIGNATURES: dict[Op, _Signature] = {
     Op.SHR: _shift,
     Op.USHR: _shift,
     Op.BITS: _bits,
+    Op.LOOKUP: lambda types, to: F32 if types == (I32,) else None,
     Op.CONVERT: _convert,
 }
 """The type of the result, given those of the operands; None where they do not fit."""
@@ -325,6 +335,12 @@ def select(condition: Value, a: Operand, b: Operand) -> Value:
     if not isinstance(like, Value):
         raise TypeError("select needs the type of its branches: make one of them a Value")
     return condition.builder.write(Op.SELECT, condition, like._lifted(a), like._lifted(b))
+
+
+def lookup(index: Value, table: Sequence[float | Fraction]) -> Value:
+    """The float32 nearest to the entry at ``index``, an I32 taken modulo their number."""
+    entries = tuple(bits_of_number(F32, entry) for entry in table)
+    return index.builder.write(Op.LOOKUP, index, table=entries)
 
 
 def bits(a: Value) -> Value:

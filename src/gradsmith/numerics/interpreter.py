@@ -8,7 +8,7 @@ transformations, with exact rationals where those would leave the range.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import copysign, inf
 from typing import Any
@@ -57,6 +57,10 @@ def run(program: Program, *inputs: Array) -> list[Array]:
             operands = [values[arg] for arg in instruction.args]
             if instruction.op is Op.CONST:
                 result = _constant(instruction.type, instruction.constant)
+            elif instruction.op is Op.LOOKUP:
+                result = _constants(instruction.type, instruction.table)[
+                    operands[0] & (len(instruction.table) - 1)
+                ]
             elif instruction.op is Op.BITS:
                 result = np.asarray(operands[0]).view(DTYPES[instruction.type])
             elif instruction.op is Op.CONVERT:
@@ -76,6 +80,10 @@ def _constant(kind: Type, bits: int) -> Array:
     if kind.bits == 16:
         return np.array(bits % 2**16, dtype=np.uint16).view(DTYPES[kind])
     return np.array(bits, dtype=DTYPES[kind])
+
+
+def _constants(kind: Type, entries: Sequence[int]) -> Array:
+    return np.stack([_constant(kind, bits) for bits in entries])
 
 
 def _converted(a: Array, source: Type, to: Type) -> Array:

@@ -1,10 +1,10 @@
 """Programs: typed straight-line code of operations whose result IEEE 754 fixes.
 
 A stable expression says what to compute; a Program says it to the last bit. It knows addition,
-multiplication, fused multiply-add, division, square root, comparisons, selection, conversions and
-integer arithmetic on the bits of a number, and no library function: whoever carries it out, on
-whatever lanes, threads or device, gets the same bits. A backend may not reassociate, contract or
-flush anything.
+multiplication, fused multiply-add, division, square root, comparisons, selection, conversions,
+integer arithmetic on the bits of a number and small tables, and no library function: whoever
+carries it out, on whatever lanes, threads or device, gets the same bits. A backend may not
+reassociate, contract or flush anything.
 
 :mod:`gradsmith.numerics.builder` writes them, :mod:`gradsmith.numerics.interpreter` runs them
 slowly and plainly, for every backend to be compared with.
@@ -19,6 +19,7 @@ from enum import Enum
 from fractions import Fraction
 from functools import cached_property
 from hashlib import sha256
+from math import isfinite
 
 
 class Type(Enum):
@@ -81,6 +82,7 @@ class Op(Enum):
     SHR = "shr"  # with the sign
     USHR = "ushr"  # with zeros
     BITS = "bits"  # the bits of a number as an integer, or back
+    LOOKUP = "lookup"  # the f32 of a table at an i32, of which the lowest bits count
     CONVERT = "convert"  # between f32, f64, f16 and bf16, rounded once; the payload of NaN is free
 
 
@@ -97,12 +99,14 @@ class Instruction:
         args: numbers of the operands: inputs first, then instructions, counted from 0.
         type: of the result.
         constant: bits of a constant, or the number of places of a shift.
+        table: bits of the constants to choose from, as many as a power of two.
     """
 
     op: Op
     args: tuple[int, ...]
     type: Type
     constant: Constant = 0
+    table: tuple[Constant, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,9 @@ def _written(instruction: Instruction, names: Sequence[str]) -> str:
         parts = [_constant_text(instruction.type, instruction.constant)]
     elif instruction.op in (Op.SHL, Op.SHR, Op.USHR):
         parts.append(str(instruction.constant))
+    elif instruction.op is Op.LOOKUP:
+        entries = (_constant_text(instruction.type, entry) for entry in instruction.table)
+        parts.append(f"[{', '.join(entries)}]")
     return f"{instruction.op.value}.{instruction.type.label} {', '.join(parts)}"
 
 
@@ -169,8 +176,8 @@ def bits_of_number(kind: Type, value: float | Fraction) -> Constant:
     """The bits of the number of format ``kind`` nearest to ``value``; ±inf beyond its range."""
     if kind is F64:
         return int(struct.unpack("<q", struct.pack("<d", _nearest_float64(value)))[0])
-    if isinstance(value, float):
-        value = Fraction(value) if value == value and abs(value) != float("inf") else value
+    if isinstance(value, float) and isfinite(value) and value != 0:
+        value = Fraction(value)
     return int(struct.unpack("<i", struct.pack("<f", _nearest_float32(value)))[0])
 
 
@@ -196,7 +203,7 @@ def _nearest_float64(value: float | Fraction) -> float:
 def _nearest_float32(value: float | Fraction) -> float:
     """Rounded once: float64 on the way would round twice."""
     if isinstance(value, float):
-        return value  # NaN or an infinity
+        return value  # NaN, an infinity or −0
     if value == 0:
         return 0.0
     size = abs(value)

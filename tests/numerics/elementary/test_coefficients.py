@@ -40,6 +40,7 @@ def _log1p(x: arb) -> arb:
 FITS: dict[str, tuple[Fit, Series, Series, int, int]] = {
     "EXP_F64": (exponential.EXP_F64, lambda x: x.exp(), lambda x: 1 + x, 2, 1),
     "EXP_F32": (exponential.EXP_F32, lambda x: x.exp(), lambda x: 1 + x, 2, 1),
+    "EXP_STEP_F32": (exponential.EXP_STEP_F32, lambda x: x.exp(), lambda x: 1 + x, 2, 1),
     "EXP_SHORT": (exponential.EXP_SHORT, lambda x: x.exp(), lambda x: arb(0), 0, 1),
     "EXPM1_F64": (exponential.EXPM1_F64, _expm1, lambda x: x + x**2 / 2, 3, 1),
     "EXPM1_F32": (exponential.EXPM1_F32, _expm1, lambda x: x + x**2 / 2, 3, 1),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import exp as exp_of
 from math import expm1 as expm1_of
-from math import inf, nan
+from math import inf, isqrt, nan
 from math import log as log_of
 from math import log1p as log1p_of
 from math import tanh as tanh_of
@@ -22,6 +22,7 @@ from gradsmith.numerics.builder import (
     clamped,
     equal,
     fma,
+    lookup,
     maximum,
     minimum,
     select,
@@ -44,8 +45,8 @@ from gradsmith.numerics.elementary.coefficients import exponential, logarithm
 from gradsmith.numerics.elementary.exponential import RANGE
 from gradsmith.numerics.elementary.logarithm import exponent_of, lifted, offset_of, split
 from gradsmith.numerics.elementary.polynomial import horner
-from gradsmith.numerics.elementary.reduction import LAYOUTS, power_of_two
-from gradsmith.numerics.program import F32
+from gradsmith.numerics.elementary.reduction import LAYOUTS
+from gradsmith.numerics.program import F32, bits_of_number, number_of_bits
 
 _LAYOUT = LAYOUTS[F32]
 _LN2 = _LAYOUT.ln2
@@ -56,13 +57,34 @@ _LARGE, _MINUS_ONE = 88.0, -25.0
 # Below this an exponential is kept times 2⁶⁴.
 _SMALL = -40.0
 _SMALLEST_NORMAL = 2.0**-126
+_STEP_BITS = 4
+_STEPS = 2**_STEP_BITS
+
+
+def _root_of_two(step: int) -> Fraction:
+    """2 to the power step/16, to 30 digits."""
+    value = Fraction(2**step)
+    for _ in range(_STEP_BITS):
+        value = Fraction(isqrt(int(value * 4**100)), 2**100)
+    return value
+
+
+def _correction(root: Fraction) -> Fraction:
+    """The logarithm of a number over its nearest float32."""
+    lost = root / Fraction(number_of_bits(F32, bits_of_number(F32, root))) - 1
+    return lost - lost**2 / 2
+
+
+_ROOTS = [_root_of_two(step) for step in range(_STEPS)]
+# The first one is −0, which leaves the sign of an argument −0.
+_CORRECTIONS = [-0.0, *(_correction(root) for root in _ROOTS[1:])]
 # Up to here log1p(x) is x, as far as two words show.
 _TINY = 2.0**-31
 
 
 def exp(x: DoubleWord) -> DoubleWord:
     """eˣ, with all digits far below the range of float32."""
-    x = sound(plain(x))
+    x = plain(x)
     held = maximum(x.high, _NOTHING)
     offset = x.high.builder.number(F32, _LAYOUT.bias + ASIDE)
     factor: float | Value = 2.0**-ASIDE
@@ -72,34 +94,38 @@ def exp(x: DoubleWord) -> DoubleWord:
         small = x.high < _SMALL
         offset = select(small, offset, _LAYOUT.bias - 1)
         factor = select(small, x.high.builder.number(F32, 2.0**-ASIDE), 2.0)
-    parts = _reduced(held, x.low, offset)
-    v, low = _curved(parts.r, parts.half, parts.half_low, square_low=False)
-    total = v + 1.0
-    low = fma(parts.rest, total, low + ((1.0 - total) + v))
-    scale = power_of_two(parts.exponent)
+    parts = _reduced(x, held, offset)
+    r = parts.r
+    p = fma(r * r, horner(r, exponential.EXP_STEP_F32.coefficients), r)
+    total = fma(parts.root, p, parts.root)
+    low = fma(parts.root, p, parts.root - total)
+    scale = parts.scale
     span = max(_end(exp_of, x.range[0]), LEAST), _end(exp_of, x.range[1])
     return DoubleWord(total * scale, low * scale, span, factor, sound=span[1] < inf)
 
 
 def expm1(x: DoubleWord) -> DoubleWord:
     """eˣ − 1, with its sign at ±0; up to x = 88, beyond which it stays."""
-    x = sound(plain(x))
+    x = plain(x)
     held = maximum(x.high, _MINUS_ONE)
     if x.range[1] > _LARGE:
         held = clamped(x.high, _MINUS_ONE, _LARGE)
-    parts = _reduced(held, x.low, x.high.builder.number(F32, _LAYOUT.bias))
-    v, low = _curved(parts.r, parts.half, parts.half_low)
-    low = fma(parts.rest, v + 1.0, low)
-    scale = power_of_two(parts.exponent)
+    parts = _reduced(x, held, x.high.builder.number(F32, _LAYOUT.bias))
+    r, scale = parts.r, parts.scale
+    power = parts.root * scale
     if x.range[1] <= 0:
-        others = 1.0 - scale
-        others_low = (1.0 - others) - scale
+        others = 1.0 - power
+        others_low = (1.0 - others) - power
     else:
-        others, others_low = two_sum(x.high.builder.number(F32, 1.0), -scale)
-    high = fma(v, scale, -others)
-    lost = fma(v, scale, -others - high)
-    low = fma(low, scale, lost) - others_low
-    high = select(equal(x.high, 0.0), x.high, high)
+        others, others_low = two_sum(x.high.builder.number(F32, 1.0), -power)
+    high = fma(power, r, -others)
+    lost = fma(power, r, -others - high) - others_low
+    # What is left of eʳ − 1 beyond r; a second word of x is as large as what rounding loses of r².
+    rest = parts.rest if x.low is None else fma(r, parts.rest, parts.rest)
+    left = fma(r * r, horner(r, exponential.EXP_STEP_F32.coefficients), rest)
+    low = fma(power, left, lost)
+    if x.low is not None:
+        high = select(equal(x.high, 0.0), x.high, high)
     return DoubleWord(high, low, (expm1_of(x.range[0]), _end(expm1_of, x.range[1])))
 
 
@@ -112,33 +138,37 @@ def tanh(x: DoubleWord) -> DoubleWord:
     return with_sign(DoubleWord(quotient.high, quotient.low, (0.0, tanh_of(size.range[1]))), x)
 
 
-def _reduced(held: Value, x_low: Value | None, offset: Value) -> _Reduced:
-    shifter = offset + _LAYOUT.shifter
-    shifted = fma(held, _LAYOUT.log2_e, shifter)
-    k = shifted - shifter
-    first = fma(k, -_LN2[0], held)
-    r = fma(k, -_LN2[1], first)
-    rest = fma(k, -_LN2[1], first - r)
-    rest = rest if x_low is None else rest + x_low
-    # 1/2 + r·series
-    series = horner(r, exponential.EXPM1_F32.coefficients)
-    half = fma(r, series, 0.5)
-    return _Reduced(bits(shifted), r, rest, half, fma(r, series, 0.5 - half))
+def _reduced(x: DoubleWord, held: Value, offset: Value) -> _Reduced:
+    """Of x where it is ``held``, of ``held`` elsewhere; such that 0 ≤ k + offset < 256."""
+    shifter = offset * float(_STEPS) + _LAYOUT.shifter
+    shifted = fma(held, _STEPS * _LAYOUT.log2_e, shifter)
+    count = shifted - shifter
+    first = fma(count, -_LN2[0] / _STEPS, held)
+    place = bits(shifted)
+    second = fma(count, -_LN2[1] / _STEPS, lookup(place, _CORRECTIONS))
+    if x.low is not None:  # out of range the second word is anything
+        second = select(equal(held, x.high), second + x.low, second)
+    r = first + second
+    # Above the steps stands k with its offset.
+    scale = bits((place << (_LAYOUT.places - _STEP_BITS)) & -(2**_LAYOUT.places))
+    return _Reduced(r, (first - r) + second, lookup(place, _ROOTS), scale)
 
 
 @dataclass(frozen=True, slots=True)
 class _Reduced:
-    """x = k·log 2 + r + rest, and eʳ − 1 = r + r²(half + half_low).
+    """x = k·log 2 + log(root) + r + rest.
 
     Attributes:
-        exponent: k and the offset, as an integer.
+        r: not above log(2)/32 in size, or only just; next to 0 it is x.
+        rest: what rounding took from r.
+        root: of a power of two from 1 to 2, the sixteenth, rounded.
+        scale: 2ᵏ, times the power of two to which the offset belongs.
     """
 
-    exponent: Value
     r: Value
     rest: Value
-    half: Value
-    half_low: Value
+    root: Value
+    scale: Value
 
 
 def _curved(r: Value, p: Value, p_low: Value, square_low: bool = True) -> tuple[Value, Value]:

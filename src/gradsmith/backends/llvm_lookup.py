@@ -1,0 +1,136 @@
+"""Look-ups in small tables of float32, as LLVM IR that a vectoriser widens into permutations.
+
+A load at a variable index becomes a gather, which takes longer than what a table saves. Registers
+can be looked up in at once, but nothing in scalar IR says so. Hence a look-up is a call of a
+function that has vector variants, which LLVM's vectoriser is told of by the attribute
+``vector-function-abi-variant``; :mod:`~gradsmith.backends.native` puts them in place of their
+calls afterwards. The scalar function serves what remains of a loop. Where there are no variants it
+is put in place itself, before anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gradsmith.numerics.program import Constant
+
+AVX2, AVX512 = "avx2", "avx512"
+"""Sets of instructions that look up in registers: 8 entries of 32 bits, or 32."""
+
+_LANES = {AVX2: (8,), AVX512: (8, 16)}
+_LARGEST = 32  # entries that variants are worth while for
+
+_DECLARATIONS = """\
+declare <8 x float> @llvm.x86.avx2.permps(<8 x float>, <8 x i32>)
+declare <16 x float> @llvm.x86.avx512.permvar.sf.512(<16 x float>, <16 x i32>)
+declare <16 x float> @llvm.x86.avx512.vpermi2var.ps.512(<16 x float>, <16 x i32>, <16 x float>)
+"""
+
+
+class Tables:
+    """The tables of one module, and the functions that look up in them.
+
+    Args:
+        instructions: :data:`AVX2`, :data:`AVX512`, or None for another processor.
+    """
+
+    def __init__(self, instructions: str | None) -> None:
+        self._lanes = _LANES[instructions] if instructions is not None else ()
+        self._known: dict[tuple[Constant, ...], int] = {}
+
+    def call(self, table: tuple[Constant, ...], index: str) -> str:
+        """The instruction that looks up at an i32."""
+        number = self._known.setdefault(table, len(self._known))
+        variants = self._variants(number, len(table))
+        names = ",".join(f"_ZGV_LLVM_N{n}v_lookup{number}({name})" for n, name in variants.items())
+        told = f' "vector-function-abi-variant"="{names}"' if names else ""
+        return f"call float @lookup{number}(i32 {index}){told}"
+
+    def _variants(self, number: int, size: int) -> Mapping[int, str]:
+        if not 8 <= size <= _LARGEST:
+            return {}
+        return {lanes: f"lookup{number}by{lanes}" for lanes in self._lanes}
+
+    def definitions(self) -> str:
+        """What is defined beside the kernel."""
+        if not self._known:
+            return ""
+        parts, used = [_DECLARATIONS], []
+        for table, number in self._known.items():
+            size, variants = len(table), self._variants(number, len(table))
+            parts.append(
+                f"@table{number} = internal unnamed_addr constant [{size} x float]"
+                f" [{_entries(table)}], align 64"
+            )
+            inlined = "noinline" if variants else "alwaysinline"
+            parts.append(_SCALAR.format(number=number, mask=size - 1, inlined=inlined))
+            for lanes, name in variants.items():
+                body = _by_8(table) if lanes == 8 else _by_16(table)
+                parts.append(_VARIANT.format(lanes=lanes, name=name, body="\n".join(body)))
+                used.append(f"ptr @{name}")
+        if used:  # only the vectoriser calls them
+            parts.append(
+                f"@llvm.compiler.used = appending global [{len(used)} x ptr] [{', '.join(used)}],"
+                ' section "llvm.metadata"'
+            )
+        return "\n".join(parts) + "\n"
+
+
+_SCALAR = """\
+define internal float @lookup{number}(i32 %i) {inlined} nounwind willreturn memory(none) {{
+  %entry = and i32 %i, {mask}
+  %place = getelementptr inbounds float, ptr @table{number}, i32 %entry
+  %value = load float, ptr %place, align 4
+  ret float %value
+}}"""
+
+_VARIANT = """\
+define internal <{lanes} x float> @{name}(<{lanes} x i32> %i) alwaysinline nounwind willreturn \
+memory(none) {{
+{body}
+  ret <{lanes} x float> %value
+}}"""
+
+
+def _entries(table: Sequence[Constant]) -> str:
+    return ", ".join(f"float bitcast (i32 {entry} to float)" for entry in table)
+
+
+def _by_8(table: Sequence[Constant]) -> list[str]:
+    """Each eight entries are looked up in by themselves; further bits choose among the results."""
+    lines, names = [], []
+    for first in range(0, len(table), 8):
+        names.append(f"%part{first}")
+        lines.append(
+            f"  %part{first} = call <8 x float> @llvm.x86.avx2.permps("
+            f"<8 x float> <{_entries(table[first : first + 8])}>, <8 x i32> %i)"
+        )
+    bit = 3
+    while len(names) > 1:
+        splat = f"<{', '.join([f'i32 {31 - bit}'] * 8)}>"
+        lines.append(f"  %moved{bit} = shl <8 x i32> %i, {splat}")
+        lines.append(f"  %upper{bit} = icmp slt <8 x i32> %moved{bit}, zeroinitializer")
+        chosen = []
+        for low, high in zip(names[::2], names[1::2], strict=True):
+            chosen.append(f"%by{bit}{low[1:]}")
+            lines.append(
+                f"  {chosen[-1]} = select <8 x i1> %upper{bit}, <8 x float> {high},"
+                f" <8 x float> {low}"
+            )
+        names, bit = chosen, bit + 1
+    lines[-1] = lines[-1].replace(names[0], "%value", 1)
+    return lines
+
+
+def _by_16(table: Sequence[Constant]) -> list[str]:
+    if len(table) <= 16:
+        whole = [*table] * (16 // len(table))
+        return [
+            "  %value = call <16 x float> @llvm.x86.avx512.permvar.sf.512("
+            f"<16 x float> <{_entries(whole)}>, <16 x i32> %i)"
+        ]
+    return [
+        "  %value = call <16 x float> @llvm.x86.avx512.vpermi2var.ps.512("
+        f"<16 x float> <{_entries(table[:16])}>, <16 x i32> %i,"
+        f" <16 x float> <{_entries(table[16:])}>)"
+    ]
