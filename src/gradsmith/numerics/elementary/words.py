@@ -77,7 +77,7 @@ def _correction(root: Fraction) -> Fraction:
 
 _ROOTS = [_root_of_two(step) for step in range(_STEPS)]
 # The first one is −0, which leaves the sign of an argument −0.
-_CORRECTIONS = [-0.0, *(_correction(root) for root in _ROOTS[1:])]
+_CORRECTIONS: list[float | Fraction] = [-0.0, *(_correction(root) for root in _ROOTS[1:])]
 # Up to here log1p(x) is x, as far as two words show.
 _TINY = 2.0**-31
 
