@@ -8,6 +8,7 @@ that the format does not hold decides as the exact one would.
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,6 +29,7 @@ from gradsmith.formula.expression import (
 from gradsmith.numerics.arithmetic import DOUBLE_WORDS, Arithmetic, of_words
 from gradsmith.numerics.builder import Builder, Value, convert, fma
 from gradsmith.numerics.elementary.accuracy import Accuracy
+from gradsmith.numerics.fewer_divisions import with_fewer_divisions
 from gradsmith.numerics.program import (
     BOOL,
     F32,
@@ -90,6 +92,8 @@ def lower(
     Raises:
         NotImplementedError: a function has neither instructions nor a definition.
     """
+    if not scheme.double_word:  # whose quotients keep account of more than their values
+        roots = with_fewer_divisions(roots)
     builder = Builder()
     given = {name: builder.input(name, kind) for name, kind in inputs.items()}
     arithmetic = scheme.arithmetic
@@ -120,6 +124,8 @@ class _Writer:
         for node in walk(*roots):
             for arg in node.args:
                 self.uses[arg] = self.uses.get(arg, 0) + 1
+        quotients = [n for n in walk(*roots) if isinstance(n, Call) and n.function is v.DIV]
+        self.quotients = Counter(node.args[1] for node in quotients)
         # What is computed of a rounding error holds for the rounded product, not for a fused one.
         self.may_fuse = arithmetic.fuses and not any(
             isinstance(node, Call) and node.function in _COMPENSATION for node in walk(*roots)
@@ -180,7 +186,8 @@ class _Writer:
             return rules[v.MUL](self.done[node.args[0]], self.number(by))
         if node.function is v.DIV and self.inverts(node.args[1]):
             inverse = rules[v.DIV](self.number(Fraction(1)), self.done[node.args[1]])
-            return rules[v.MUL](self.done[node.args[0]], inverse)
+            is_one = node.args[0] == Number(1)
+            return inverse if is_one else rules[v.MUL](self.done[node.args[0]], inverse)
         if node.function in rules or node.function in functions:
             write = rules.get(node.function) or functions[node.function]
             return write(*(self.done[arg] for arg in node.args))
@@ -220,9 +227,12 @@ class _Writer:
         return 1 / value if is_power_of_two(value) or not self.arithmetic.divides else None
 
     def inverts(self, divisor: Expr) -> bool:
-        """Whether to multiply with the reciprocal of a number, computed once for all elements."""
+        """Whether to multiply with the reciprocal: one for all elements, or several quotients."""
         symbols = free_symbols(divisor)
-        return not self.arithmetic.divides and bool(symbols) and self.numbers.issuperset(symbols)
+        if self.arithmetic.divides or not symbols:
+            return False
+        several = self.quotients[divisor] > 1 and self.arithmetic is not DOUBLE_WORDS
+        return several or self.numbers.issuperset(symbols)
 
     def extremum(self, node: Call) -> Any:
         """Maximum or minimum, NaN if an operand is."""
