@@ -72,7 +72,7 @@ def of_words(kind: Type, accuracy: Accuracy) -> Arithmetic:
         kind,
         number=lambda builder, value: builder.number(kind, value),
         taken=partial(converted, kind=kind),
-        rounded=converted,
+        rounded=_in_steps if accuracy is Accuracy.SHORT else converted,
         rules=_OF_WORDS,
         extrema={v.maximum: maximum, v.minimum: minimum},
         functions={f: partial(_of_accuracy, writes, accuracy) for f, writes in ELEMENTARY.items()},
@@ -89,6 +89,15 @@ def converted(value: Value, kind: Type) -> Value:
     if value.type.bits == 16 and kind is F64:
         value = convert(value, F32)
     return convert(value, kind)
+
+
+def _in_steps(value: Value, kind: Type) -> Value:
+    """A value to some 31 digits in another format; to one of 16 bits by way of float32.
+
+    That is 2⁻¹³ ULP of a half format farther off than rounding once, which takes ten operations.
+    """
+    near = convert(value, F32) if value.type is F64 and kind.bits == 16 else value
+    return converted(near, kind)
 
 
 def _of_accuracy(writes: Callable[..., Value], accuracy: Accuracy, *operands: Value) -> Value:
