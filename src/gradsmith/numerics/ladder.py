@@ -169,6 +169,9 @@ class Fit(Enum):
     __hash__ = object.__hash__  # half of the time that a look-up takes
 
 
+WORDS = (Fit.ONE_WORD, Fit.TWO_WORDS)
+
+
 def fit(value: float) -> Fit:
     """How float32 holds a float64."""
     if value == 0:

@@ -30,8 +30,7 @@ import torch
 
 from gradsmith.backends import dispatch, folder, threads
 from gradsmith.backends.cache import store
-from gradsmith.numerics.ladder import MODERATE, Fit
-from gradsmith.operator.kernels import WORDS
+from gradsmith.numerics.ladder import MODERATE, WORDS, Fit
 from gradsmith.operator.layout import SHORTEST, WHOLE
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from gradsmith.backends import dispatch
 from gradsmith.backends.dispatch import Precision
 from gradsmith.backends.llvm import NativeKernel
 from gradsmith.formula.expression import Expr, free_symbols
-from gradsmith.numerics.ladder import Fit, fit, rank
+from gradsmith.numerics.ladder import WORDS, Fit, fit, rank
 from gradsmith.numerics.lower import Scheme
 from gradsmith.numerics.target import Target
 from gradsmith.operator import extension
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 Kind = torch.dtype | Fit
 """The dtype of a tensor operand, or how float32 holds a number."""
-
-WORDS = (Fit.ONE_WORD, Fit.TWO_WORDS)
 
 _MOST_NUMBERS = 64
 
