@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -16,7 +17,7 @@ from gradsmith.calculus.exact import Evaluator
 from gradsmith.formula.parse import parse
 from gradsmith.numerics import double_word as double
 from gradsmith.numerics import double_word_arithmetic as arithmetic
-from gradsmith.numerics.builder import Builder
+from gradsmith.numerics.builder import Builder, select
 from gradsmith.numerics.double_word import DoubleWord
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.interpreter import run
@@ -273,3 +274,39 @@ def test_there_are_double_words_of_float32_only():
     with pytest.raises(ValueError, match="of f32 only, not of f64"):
         Scheme(F64, Accuracy.FULL, double_word=True)
     assert str(WORDS32) == "f32, double words"
+
+
+def test_a_product_of_quotients_by_the_same_is_one_quotient():
+    """Of 1/q·p/q: fewer instructions than both quotients and their product, and as accurate."""
+    builder = Builder()
+    x = DoubleWord(builder.input("x", F32), range=(0.5, 2.0))
+    one = double.number(builder, Fraction(1))
+    below = arithmetic.add(one, arithmetic.multiply(x, x))
+    together = arithmetic.multiply(arithmetic.divide(one, below), arithmetic.divide(x, below))
+    program = builder.program(double.rounded(together, F64))
+    assert program.count(Op.DIV) == 1
+    apart = Builder()
+    y = DoubleWord(apart.input("x", F32), range=(0.5, 2.0))
+    unit = double.number(apart, Fraction(1))
+    other = arithmetic.add(unit, arithmetic.multiply(y, y))
+    parts = (replace(arithmetic.divide(top, other), quotient=None) for top in (unit, y))
+    assert program.count() < apart.program(double.rounded(arithmetic.multiply(*parts), F64)).count()
+    at = np.linspace(0.5, 2, 5000).astype(np.float32)
+    (found,) = run(program, at)
+    wanted = [Fraction(float(v)) / (1 + Fraction(float(v)) ** 2) ** 2 for v in at]
+    errors = [abs(Fraction(float(f)) / e - 1) for f, e in zip(found, wanted, strict=True)]
+    assert max(errors) < 2.0**-43
+
+
+def test_products_with_a_choice_of_one_are_chosen():
+    builder = Builder()
+    x = builder.input("x", F32)
+    scale = select(x > 3.0, builder.number(F32, 0.25), 1.0)
+    program = builder.program(x * scale, scale * x, x * select(x > 3.0, 1.0, scale))
+    kinds = [instruction.op for instruction in program.instructions]
+    assert kinds.count(Op.MUL) == 2  # both orders of the first are one
+    at = np.array([-1.0, 0.0, 2.5, 4.0, np.nan, np.inf], dtype=np.float32)
+    found = run(program, at)
+    expected = np.where(at > 3, at * np.float32(0.25), at)
+    np.testing.assert_array_equal(found[0], expected)
+    np.testing.assert_array_equal(found[1], expected)

@@ -180,6 +180,8 @@ class Builder:
         if (len(table).bit_count() == 1) != (op is Op.LOOKUP):
             raise ValueError(f"{op.value} does not take a table of {len(table)} entries")
         args = tuple(operand.number for operand in operands)
+        if op is Op.MUL and (spared := self._by_one_or(*operands)) is not None:
+            return spared
         if op in _EVEN and len(set(args)) == 1:
             args = (self._without_sign(args[0]),) * len(args)
         return self._enter(Instruction(op, args, result, constant, table))
@@ -193,6 +195,24 @@ class Builder:
         known = self._bounds[value.number]
         self._bounds[value.number] = max(low, known[0]), min(high, known[1])
         return value
+
+    def _by_one_or(self, a: Value, b: Value) -> Value | None:
+        """A product with a choice between 1 and another constant: a choice of the product.
+
+        Vectors multiply and choose in one instruction.
+        """
+        for one, other in ((a, b), (b, a)):
+            made = self._made(one.number)
+            if made is None or made.op is not Op.SELECT:
+                continue
+            condition, *branches = (Value(self, n, self._types[n]) for n in made.args)
+            yes, no = (branch.bounds for branch in branches)
+            constant = all(low == high for low, high in (yes, no))
+            if constant and no == (1.0, 1.0):
+                return self.write(Op.SELECT, condition, other * branches[0], other)
+            if constant and yes == (1.0, 1.0):
+                return self.write(Op.SELECT, condition, other, other * branches[1])
+        return None
 
     def _without_sign(self, number: int) -> int:
         """The same value, or the one of which it is the opposite or the size."""

@@ -60,6 +60,7 @@ class DoubleWord:
         sound: whether ``low`` is finite wherever ``high`` is a number.
         power: of what it is which power, where it may be out of range.
         careful: writes the same for a result: what is tiny keeps its digits, which costs more.
+        quotient: of what by what it is one.
     """
 
     high: Value
@@ -70,6 +71,7 @@ class DoubleWord:
     sound: bool = True
     power: tuple[DoubleWord, int] | None = None
     careful: Callable[[], DoubleWord] | None = None
+    quotient: tuple[DoubleWord, DoubleWord] | None = None
 
     @property
     def positive(self) -> bool:

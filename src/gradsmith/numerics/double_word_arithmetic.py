@@ -71,6 +71,9 @@ def subtract(a: DoubleWord, b: DoubleWord) -> DoubleWord:
 
 def multiply(a: DoubleWord, b: DoubleWord) -> DoubleWord:
     """The product a·b."""
+    if (common := _by_the_same(a, b)) is not None:
+        above, below = common
+        return divide(above, multiply(below, below))
     if a.factor == 1.0:
         a, b = b, a
     b = plain(b)
@@ -85,6 +88,17 @@ def multiply(a: DoubleWord, b: DoubleWord) -> DoubleWord:
     if a.low is None or b.sizes[0] > 1 / MODERATE:
         return result
     return replace(result, careful=lambda: _product_of(*_balanced(a, b, None)))
+
+
+def _by_the_same(a: DoubleWord, b: DoubleWord) -> tuple[DoubleWord, DoubleWord] | None:
+    """Of a·b = 1/q·p/q the parts p and q: of p/q² less is to be kept account of."""
+    if a.quotient is None or b.quotient is None or a.quotient[1] is not b.quotient[1]:
+        return None
+    (one, other), below = (a.quotient[0], b.quotient[0]), a.quotient[1]
+    if other.known == 1:
+        one, other = other, one
+    moderate = below.sizes[0] > 1 / _LARGE and below.sizes[1] < _LARGE
+    return (other, below) if one.known == 1 and moderate else None
 
 
 def _times_power_of_two(a: DoubleWord, power: DoubleWord) -> DoubleWord:
@@ -141,6 +155,7 @@ def divide(a: DoubleWord, b: DoubleWord) -> DoubleWord:
         for _ in range(exponent):
             a = divide(a, base)
         return a
+    given = a, b
     b = plain(b)
     inverse = 1.0 / b.high
     high = inverse if a.known == 1 else a.high * inverse
@@ -156,7 +171,7 @@ def divide(a: DoubleWord, b: DoubleWord) -> DoubleWord:
         span = max(span[0], LEAST), span[1]
     moderate = least > 1 / MODERATE and most < MODERATE and a.moderate
     finite = a.sound and b.sound and moderate
-    return DoubleWord(high, left * inverse, span, a.factor, sound=finite)
+    return DoubleWord(high, left * inverse, span, a.factor, sound=finite, quotient=given)
 
 
 def square_root(a: DoubleWord) -> DoubleWord:
