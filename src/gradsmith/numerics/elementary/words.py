@@ -1,7 +1,10 @@
 """exp, expm1, tanh, log and log1p of numbers in two words, with relative errors of some 2⁻²⁹.
 
-The reductions are those of the functions of one word; of the polynomials the terms of the lowest
-degrees are summed in two words, the others in one. Arguments are numbers of float32.
+The logarithms reduce as those of one word do; of the polynomials the terms of the lowest degrees
+are summed in two words, the others in one. The exponentials look up a root of 2, which leaves so
+little that a short polynomial serves (Tang: "Table-driven implementation of the exponential
+function in IEEE floating-point arithmetic", ACM Trans. Math. Software 15(2), 1989). Arguments are
+numbers of float32.
 """
 
 from __future__ import annotations
@@ -171,15 +174,12 @@ class _Reduced:
     scale: Value
 
 
-def _curved(r: Value, p: Value, p_low: Value, square_low: bool = True) -> tuple[Value, Value]:
-    """R + r²(p + p_low), where the second term is at most half of the first.
-
-    ``square_low`` says whether what the square loses is kept: not where 1 will be added.
-    """
+def _curved(r: Value, p: Value, p_low: Value) -> tuple[Value, Value]:
+    """R + r²(p + p_low), where the second term is at most half of the first."""
     square = r * r
     high = fma(square, p, r)
     low = fma(square, p_low, fma(square, p, r - high))
-    return high, fma(fma(r, r, -square), p, low) if square_low else low
+    return high, fma(fma(r, r, -square), p, low)
 
 
 def log(x: DoubleWord) -> DoubleWord:
