@@ -205,14 +205,19 @@ class Builder:
             made = self._made(one.number)
             if made is None or made.op is not Op.SELECT:
                 continue
-            condition, *branches = (Value(self, n, self._types[n]) for n in made.args)
-            yes, no = (branch.bounds for branch in branches)
-            constant = all(low == high for low, high in (yes, no))
-            if constant and no == (1.0, 1.0):
-                return self.write(Op.SELECT, condition, other * branches[0], other)
-            if constant and yes == (1.0, 1.0):
-                return self.write(Op.SELECT, condition, other, other * branches[1])
+            condition, yes, no = (Value(self, n, self._types[n]) for n in made.args)
+            if self._is_one(no) and self._is_constant(yes):
+                return self.write(Op.SELECT, condition, other * yes, other)
+            if self._is_one(yes) and self._is_constant(no):
+                return self.write(Op.SELECT, condition, other, other * no)
         return None
+
+    def _is_constant(self, value: Value) -> bool:
+        made = self._made(value.number)
+        return made is not None and made.op is Op.CONST
+
+    def _is_one(self, value: Value) -> bool:
+        return self._is_constant(value) and value.bounds == (1.0, 1.0)
 
     def _without_sign(self, number: int) -> int:
         """The same value, or the one of which it is the opposite or the size."""

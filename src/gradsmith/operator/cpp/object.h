@@ -187,7 +187,8 @@ bool positions(PyObject* tuple, size_t limit, Positions& found) {
 }
 
 constexpr char kKernelDoc[] =
-    "kernel(needs, (dtype, summed, numbers, exact, singles), storage, (raw, worker), reads, outputs):\n"
+    "kernel(needs, (dtype, summed, numbers, exact, singles), storage, (raw, worker), reads,\n"
+    "outputs):\n"
     "register a kernel.\n\n"
     "Of the operation itself where needs is 0, else of the gradients of those operands together.\n"
     "False where it cannot be used here.";
