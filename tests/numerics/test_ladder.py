@@ -62,6 +62,14 @@ def test_parameters_are_taken_in_two_words_where_that_is_allowed():
     assert chosen("x/(a + abs(x))", a=0.7).scheme is SHORT64
 
 
+def test_where_nothing_keeps_the_budget_the_most_digits_are_taken():
+    """∂/∂a of a·expm1(x/a) cancels to −(x/a)²/2, of which no way of computing has a digit."""
+    found = stable("expm1(x/a) - x/a*exp(x/a)", a=1.0)
+    assert found.error > 1e6
+    for alone in (False, True):
+        assert choose(found, alone=alone).scheme is FULL64
+
+
 def test_how_numbers_fit_float32():
     assert {fit(x) for x in (0, 0.0, -1.0, 0.25, 2.0**60, -(2.0**-60), 1 + 2.0**-23)} == {
         Fit.ONE_WORD

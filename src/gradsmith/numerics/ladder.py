@@ -123,7 +123,8 @@ def choose(
             if expression is not stable.expression:
                 mended = replace(stable, expression=expression)
                 _enter(open_ways, mended, way.scheme, way.budget)
-    return min(tried, key=lambda way: way.error)
+    # Where all lose everything somewhere, what has more digits loses less elsewhere.
+    return min(tried, key=lambda way: (way.error, -rank(way.scheme)))
 
 
 @dataclass(frozen=True, slots=True, order=True)
