@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 from ctypes import c_float
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import partial
+from functools import lru_cache, partial
 from heapq import heappop, heappush
 
 import numpy as np
@@ -173,8 +173,9 @@ class Fit(Enum):
 WORDS = (Fit.ONE_WORD, Fit.TWO_WORDS)
 
 
+@lru_cache(maxsize=1024)
 def fit(value: float) -> Fit:
-    """How float32 holds a float64."""
+    """How float32 holds a float64; calls ask for the same few again and again."""
     if value == 0:
         return Fit.ONE_WORD
     if not 1 / MODERATE <= abs(value) <= MODERATE:

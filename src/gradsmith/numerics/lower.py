@@ -120,15 +120,12 @@ class _Writer:
         self.arithmetic = arithmetic
         self.kind = arithmetic.kind
         self.done: dict[Expr, Any] = {}
-        self.uses: dict[Expr, int] = {}
-        for node in walk(*roots):
-            for arg in node.args:
-                self.uses[arg] = self.uses.get(arg, 0) + 1
-        quotients = [n for n in walk(*roots) if isinstance(n, Call) and n.function is v.DIV]
-        self.quotients = Counter(node.args[1] for node in quotients)
+        calls = [node for node in walk(*roots) if isinstance(node, Call)]
+        self.uses = Counter(arg for call in calls for arg in call.args)
+        self.quotients = Counter(call.args[1] for call in calls if call.function is v.DIV)
         # What is computed of a rounding error holds for the rounded product, not for a fused one.
         self.may_fuse = arithmetic.fuses and not any(
-            isinstance(node, Call) and node.function in _COMPENSATION for node in walk(*roots)
+            call.function in _COMPENSATION for call in calls
         )
 
     def value(self, root: Expr) -> Any:
@@ -204,7 +201,7 @@ class _Writer:
         for arg in node.args:
             if not (isinstance(arg, Call) and arg.function is v.MUL and free_symbols(arg)):
                 continue
-            if self.uses.get(arg, 0) == 1 and arg not in self.done:
+            if self.uses[arg] == 1 and arg not in self.done:
                 return arg
         return None
 

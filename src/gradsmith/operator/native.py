@@ -12,7 +12,6 @@ nothing that it need not know.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -36,7 +35,6 @@ Pattern = tuple[torch.dtype, int]
 """The dtype of all tensors, and a digit for each operand: of a number how it fits, else 0."""
 
 _DIGIT = len(Fit)  # larger than any digit of a pattern
-_fit = lru_cache(maxsize=1024)(fit)
 
 _keys = torch._C._dispatch_keys
 # What a plain CPU tensor may have; more than that has one of another device or layout, a nested
@@ -86,7 +84,7 @@ def pattern(operands: Sequence[Any]) -> Pattern | None:
     place = 1
     for operand in operands:
         if type(operand) in _NUMBERS:
-            how = _fit(operand)
+            how = fit(operand)
             if how is Fit.NONE:
                 return None
             numbers += place * how.value
