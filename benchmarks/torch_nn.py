@@ -1,9 +1,9 @@
 """The 24 activations of ``torch.nn`` beside ours: training passes, threads, dtypes, bandwidth.
 
 For each, forward and backward pass of our module and of PyTorch's take their turns within each
-round, at three sizes, on one thread and on two, in float32; beside them the ``autograd.Function``
-that a tutorial would write and, with ``--compile``, ``torch.compile`` of the formula. At the
-largest size also bfloat16 and, as the roofline, reading and writing as many bytes. Ratios are taken
+round, at four sizes, on one thread and on two, in float32; beside them the ``autograd.Function``
+that a tutorial would write and, with ``--compile``, ``torch.compile`` of the formula. At 2²⁰
+elements also bfloat16 and, as the roofline, reading and writing as many bytes. Ratios are taken
 within a round; given are medians and quartiles. ``python benchmarks/torch_nn.py [--rounds N]``.
 """
 
@@ -31,8 +31,8 @@ from gradsmith.bench.tutorial import tutorial_function, written
 from gradsmith.catalogue import formula_of
 from gradsmith.truth.progress import bar
 
-SIZES = (2**10, 2**14, 2**20)
-LARGEST = SIZES[-1]
+SIZES = (2**10, 2**14, 2**20, 2**24)
+LARGE = 2**20  # where the roofline, bfloat16 and threads are looked at
 THREADS = (1, 2)
 # Arguments where the class asks for some.
 ACTIVATIONS: dict[str, tuple[Any, ...]] = {
@@ -76,7 +76,7 @@ def measured(name: str, size: int, rounds: int, least: float, compiled: bool, te
         if compiled:
             function = who.compiled_function(written(formula))
             jobs[COMPILED, BOTH, "float32"] = timed(BOTH, function, *inputs)
-    if size == LARGEST:
+    if size == LARGE:
         for direction, traffic in ROOFLINES.items():
             jobs[who.OURS, direction, "float32"] = timed(direction, ours, *inputs)
             for key, allocated in ((who.COPY, False), (who.FRESH_COPY, True)):
@@ -110,7 +110,7 @@ def ratios(name: str, found: dict[int, Times]) -> dict[str, Any]:
             record[BUILTIN][at] = ratio(times, (BUILTIN, *ours[1:]), ours)
             for key in (TUTORIAL, COMPILED):
                 record[key][at] = ratio(times, (key, *ours[1:]), (ALONE, *ours[1:]))
-    large = found[LARGEST]
+    large = found[LARGE]
     ours = (who.OURS, BOTH, "float32")
     record["scaling"] = ratio(large, (*ours, THREADS[0]), (*ours, THREADS[-1]))
     narrow = (who.OURS, BOTH, "bfloat16", 1)

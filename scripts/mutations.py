@@ -303,6 +303,20 @@ MUTATIONS: tuple[Mutation, ...] = (
         "state.st_mode & stat.S_IWOTH",
         ("backends/test_folder.py",),
     ),
+    Mutation(
+        "threads by the number of elements alone",
+        "backends/threads.py",
+        "return int(GRAIN * _MOVING / (_MOVING + cost))",
+        "return GRAIN",
+        ("backends/test_threads.py",),
+    ),
+    Mutation(
+        "no large pages",
+        "backends/pages.py",
+        "if size >= LARGE and",
+        "if size >= 2**40 and",
+        ("backends/test_pages.py",),
+    ),
     # Ways of computing.
     Mutation(
         "a series about a root that is off by the last digits of the root",

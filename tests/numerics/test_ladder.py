@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from gradsmith.formula.parse import parse
-from gradsmith.numerics.builder import Builder, convert, fma
 from gradsmith.numerics.ladder import (
     FULL64,
     PLAIN32,
@@ -16,12 +15,10 @@ from gradsmith.numerics.ladder import (
     WORDS32,
     Fit,
     choose,
-    cost,
     fit,
     measured,
     schemes,
 )
-from gradsmith.numerics.program import F32, F64
 from gradsmith.numerics.stabilise import stabilise
 from gradsmith.numerics.target import BFLOAT16, FLOAT16, FLOAT32, FLOAT64
 
@@ -125,25 +122,6 @@ def test_more_error_where_it_is_allowed_takes_cheaper_arithmetic():
 def test_only_float32_is_computed_in_two_words():
     for target in (FLOAT64, FLOAT16, BFLOAT16):
         assert all(not scheme.double_word for scheme, _ in schemes(target, True))
-
-
-def program(write, *kinds):
-    builder = Builder()
-    return builder.program(write(*(builder.input(f"x{n}", kind) for n, kind in enumerate(kinds))))
-
-
-def test_the_cost_of_a_program():
-    one = cost(program(lambda x: fma(x, x, 1.0), F32))
-    assert one == 1
-    wide = cost(program(lambda x: convert(fma(convert(x, F64), 2.0, 1.0), F32), F32))
-    assert wide > 2
-    assert cost(program(lambda x: 1.0 / x, F32)) < cost(program(lambda x: 1.0 / x * 2.0, F32)) + 1
-    # The unit that divides works beside the others.
-    both = cost(program(lambda x: 1.0 / (x + 1.0), F32))
-    assert both == cost(program(lambda x: 1.0 / x, F32))
-    # What depends on numbers alone is computed once.
-    number = program(lambda x, a: x * convert(a * a, F32), F32, F64)
-    assert cost(number, ["x1"]) == one < cost(number)
 
 
 def test_the_error_of_two_words_is_that_of_their_sum():

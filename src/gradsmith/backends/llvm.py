@@ -22,6 +22,7 @@ from gradsmith.backends import threads
 from gradsmith.backends.llvm_ir import ENTRY, SIZES, loop
 from gradsmith.backends.llvm_worker import WORKER, task, worker
 from gradsmith.backends.native import Machine, host, load, machine_code, unavailable
+from gradsmith.numerics.cost import cost
 from gradsmith.numerics.program import Program, Type
 
 __all__ = ["NativeKernel", "compile_program", "unavailable"]
@@ -105,13 +106,14 @@ class NativeKernel:
 
     Attributes:
         program: what it computes.
+        grain: elements from which on another thread pays.
         scalars: names of the inputs that are one value for all elements.
         raw: the C function ``(n, input addresses..., output addresses...)``, which checks
             nothing: ``n`` consecutive elements stand at each address, of a scalar one. It runs
             on the calling thread.
     """
 
-    __slots__ = ("_shared_worker", "_slots", "_worker", "program", "raw", "scalars")
+    __slots__ = ("_shared_worker", "_slots", "_worker", "grain", "program", "raw", "scalars")
 
     def __init__(
         self,
@@ -129,6 +131,7 @@ class NativeKernel:
         if reason is not None:
             raise RuntimeError(reason)
         self.program = program
+        self.grain = threads.grain(cost(program, scalars))
         self.scalars = scalars
         self._slots = [_Slot(name, kind, name in scalars) for name, kind in program.inputs]
         kinds = [program.type_of(number) for number in program.outputs]
@@ -217,7 +220,7 @@ class NativeKernel:
             sizes: of the dimensions that rows are counted in, the last one changing fastest.
             strides: for each of ``addresses``, the bytes between neighbours in each of ``sizes``.
         """
-        number = threads.count(count)
+        number = threads.count(count, self.grain)
         if number == 1 and not sizes:
             self.raw(count, *addresses)
             return

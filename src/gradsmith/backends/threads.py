@@ -5,7 +5,8 @@ has loaded is called, through GNU's entry point, which LLVM's runtime offers on 
 there is none, and in a process that was forked (a runtime's threads are not), a kernel runs on the
 thread that calls it: same bits, more time.
 
-As in PyTorch's own operations, a thread is given at least :data:`GRAIN` elements.
+A second thread pays from a certain time on, not from a certain number of elements: one for which
+PyTorch's own operations take as long, at the number from which they use it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ from pathlib import Path
 import torch
 
 GRAIN = 32768
-"""Elements below which another thread costs more than it saves (``at::internal::GRAIN_SIZE``)."""
+"""Elements from which on PyTorch uses another thread (``at::internal::GRAIN_SIZE``)."""
+
+_MOVING = 25.0
+"""What it takes to move an element there and back, of which most of PyTorch's operations consist,
+in float32 operations on one lane; see :func:`~gradsmith.numerics.cost.cost`."""
 
 _forked = False
 
@@ -34,11 +39,22 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_in_child)
 
 
-def count(elements: int) -> int:
+def grain(cost: float) -> int:
+    """Elements from which on another thread saves more than it costs.
+
+    Starting it takes 1 µs, and some 50 where it has gone to sleep.
+
+    Args:
+        cost: of computing an element, in float32 operations.
+    """
+    return int(GRAIN * _MOVING / (_MOVING + cost))
+
+
+def count(elements: int, grain: int = GRAIN) -> int:
     """How many threads that many elements are worth."""
-    if elements <= GRAIN or _forked:
+    if elements <= grain or _forked:
         return 1
-    return min(torch.get_num_threads(), -(-elements // GRAIN)) if unavailable() is None else 1
+    return min(torch.get_num_threads(), -(-elements // grain)) if unavailable() is None else 1
 
 
 def unavailable() -> str | None:

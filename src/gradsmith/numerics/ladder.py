@@ -20,12 +20,13 @@ from heapq import heappop, heappush
 import numpy as np
 
 from gradsmith.formula.expression import Expr
+from gradsmith.numerics.cost import cost
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.interpret import Array, interpret
 from gradsmith.numerics.interpreter import DTYPES, run
 from gradsmith.numerics.lower import Scheme, lower
 from gradsmith.numerics.measure import ulp_errors
-from gradsmith.numerics.program import F32, F64, Op, Program, Type
+from gradsmith.numerics.program import F32, F64, Program, Type
 from gradsmith.numerics.shortfall import with_series
 from gradsmith.numerics.stabilise import Stable
 from gradsmith.numerics.target import Target
@@ -185,38 +186,6 @@ def fit(value: float) -> Fit:
 
 # Two words must be worth their larger error, and the estimate is not closer than that.
 _PREFERENCE = {WORDS32: 1.1}
-
-# Measured on one core with 512-bit vectors, a float32 operation on one lane being 1.
-_WIDE = 2.25
-_CONVERSION = 4.0
-_SLOW = {
-    (Op.DIV, F32): 10.0,
-    (Op.SQRT, F32): 13.0,
-    (Op.DIV, F64): 46.0,
-    (Op.SQRT, F64): 63.0,
-}
-
-
-def cost(program: Program, numbers: Collection[str] = ()) -> float:
-    """An estimate of the time for one element of float32 tensors, in float32 operations.
-
-    Divisions and square roots have a unit of their own, which works while the others do: the
-    busier side counts. What depends on ``numbers`` alone, the inputs that are one for all
-    elements, is computed once.
-    """
-    quick = slow = 0.0
-    once = {number for number, (name, _) in enumerate(program.inputs) if name in numbers}
-    for number, instruction in program.numbered():
-        if once.issuperset(instruction.args):
-            once.add(number)
-        elif instruction.op in (Op.DIV, Op.SQRT):
-            slow += _SLOW[instruction.op, instruction.type]
-        elif instruction.op is Op.CONVERT:
-            quick += _CONVERSION
-        elif instruction.op is not Op.BITS:
-            kinds = (program.type_of(arg) for arg in instruction.args)
-            quick += _WIDE if any(kind.bits == 64 for kind in kinds) else 1.0
-    return max(quick, slow)
 
 
 def measured(stable: Stable, scheme: Scheme, reference: Stable | None = None) -> float:

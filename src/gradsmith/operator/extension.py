@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from gradsmith.backends import dispatch, folder, threads
+from gradsmith.backends import dispatch, folder, pages, threads
 from gradsmith.backends.cache import store
 from gradsmith.numerics.ladder import MODERATE, WORDS, Fit
 from gradsmith.operator.layout import SHORTEST, WHOLE
@@ -155,8 +155,8 @@ def _configure(module: Any) -> None:
         parallel = threads.start()
         rank, ranks = threads.identify()
     otherwise = ctypes.addressof(dispatch.OTHERWISE)
-    rows = SHORTEST, WHOLE
-    module.configure(parallel, rank, ranks, threads.GRAIN, *rows, MODERATE, otherwise, gradients)
+    sizes = threads.GRAIN, pages.LARGE, SHORTEST, WHOLE
+    module.configure(parallel, rank, ranks, *sizes, MODERATE, otherwise, gradients)
 
 
 def unknown(operation: Pointwise, operands: Sequence[Any]) -> None:
@@ -230,7 +230,8 @@ def _register(
     short = sum(1 << i for i, kind in enumerate(kinds) if kind is Fit.ONE_WORD)
     single = sum(1 << i for i, is_single in enumerate(singles) if is_single) & ~numbers
     key = (_dtype(kinds), summed, numbers, short, single)
-    known.kernel(needs, key, storage, kernel.code.addresses, kernel.reads, outputs)
+    code = kernel.code
+    known.kernel(needs, key, storage, (*code.addresses, code.grain), kernel.reads, outputs)
 
 
 def register_backward(operation: Pointwise, needs: tuple[bool, ...], plan: Backward) -> None:

@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gradsmith.backends.pages import advised
+
 SHORTEST = 64
 """Elements below which a row costs more to begin than to copy: finding where it starts takes a
 division for each outer dimension, and what is left over behind the last vector goes one by one."""
@@ -56,8 +58,8 @@ def empty_result(operands: Sequence[Any], shape: torch.Size, storage: torch.dtyp
     full = [o for o in operands if isinstance(o, Tensor) and o.shape == shape]
     like = next((tensor for tensor in full if is_dense(tensor)), full[0] if full else None)
     if like is None:
-        return torch.empty(shape, dtype=storage)
-    return torch.empty_like(like, dtype=storage)
+        return advised(torch.empty(shape, dtype=storage))
+    return advised(torch.empty_like(like, dtype=storage))
 
 
 def is_dense(tensor: Tensor) -> bool:

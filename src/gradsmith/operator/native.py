@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gradsmith.backends import dispatch, threads
+from gradsmith.backends import dispatch, pages
 from gradsmith.backends.dispatch import Precision
 from gradsmith.numerics.ladder import Fit, fit
 from gradsmith.operator.broadcast import common_shape
@@ -168,9 +168,11 @@ def results(
         made = [torch.empty_like(first) for _ in range(count)]
         addresses += [result.data_ptr() for result in made]
     number = first.numel()
-    if number <= threads.GRAIN:
+    if number <= kernel.code.grain:
         kernel.raw(number, *addresses)
     else:
+        for result in made:
+            pages.advised(result)
         kernel.code.over(number, addresses)
     return made
 

@@ -29,23 +29,25 @@
 namespace gradsmith {
 
 constexpr char kConfigureDoc[] =
-    "configure(parallel, rank, ranks, grain, shortest, whole, moderate, otherwise, fallback)\n\n"
+    "configure(parallel, rank, ranks, grain, large, shortest, whole, moderate,\n"
+    "otherwise, fallback)\n\n"
     "What holds for the process.";
 
 PyObject* configure(PyObject*, PyObject* args) {
   unsigned long long parallel = 0, rank = 0, ranks = 0, otherwise = 0;
-  long long grain = 0, shortest = 0, whole = 1;
+  long long grain = 0, large = 0, shortest = 0, whole = 1;
   double moderate = 0;
   PyObject* fallback = nullptr;
   if (!PyArg_ParseTuple(
-          args, "KKKLLLdKO", &parallel, &rank, &ranks, &grain, &shortest, &whole, &moderate,
-          &otherwise, &fallback)) {
+          args, "KKKLLLLdKO", &parallel, &rank, &ranks, &grain, &large, &shortest, &whole,
+          &moderate, &otherwise, &fallback)) {
     return nullptr;
   }
   settings.parallel = reinterpret_cast<Settings::Parallel>(parallel);
   settings.rank = static_cast<int64_t>(rank);
   settings.ranks = static_cast<int64_t>(ranks);
   settings.grain = grain;
+  settings.large = large;
   settings.shortest = shortest;
   settings.whole = whole;
   settings.moderate = moderate;

@@ -57,8 +57,8 @@ struct Call {
     static constexpr auto table = callers(std::make_index_sequence<kMost + 1>());
     int64_t threads = 1;
     const auto parallel = settings.parallel.load(std::memory_order_relaxed);
-    if (n > settings.grain && parallel) {
-      const int64_t pay = (n + settings.grain - 1) / settings.grain;
+    if (n > kernel->grain && parallel) {
+      const int64_t pay = (n + kernel->grain - 1) / kernel->grain;
       threads = std::min<int64_t>(at::get_num_threads(), pay);
     }
     if (threads == 1 && !rows.dims) {
@@ -139,7 +139,7 @@ bool prepare_rows(
     return false;
   }
   if (!find_rows(operands, shape, strides, call.rows)) {
-    call.is_short = call.n <= settings.grain;  // PyTorch copies more than that on several threads
+    call.is_short = call.n <= settings.grain;
     if (!call.is_short || !dense) {
       return false;
     }
@@ -196,6 +196,7 @@ bool evaluate_halves(
   Call call;
   const auto shape = halves.shape();
   auto made = Tensor(at::detail::empty_cpu(halves.whole(), operands.key.dtype));
+  advise(made);
   auto* data = static_cast<char*>(made.mutable_data_ptr());
   const auto offset = made.itemsize() * halves.offset(made.strides());
   if (prepare_rows(kernels, operands, shape, made.strides(), false, call)) {

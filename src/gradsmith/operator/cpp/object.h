@@ -187,8 +187,8 @@ bool positions(PyObject* tuple, size_t limit, Positions& found) {
 }
 
 constexpr char kKernelDoc[] =
-    "kernel(needs, (dtype, summed, numbers, exact, singles), storage, (raw, worker), reads,\n"
-    "outputs):\n"
+    "kernel(needs, (dtype, summed, numbers, exact, singles), storage, (raw, worker, grain),\n"
+    "reads, outputs):\n"
     "register a kernel.\n\n"
     "Of the operation itself where needs is 0, else of the gradients of those operands together.\n"
     "False where it cannot be used here.";
@@ -200,10 +200,12 @@ PyObject* operation_kernel(PyObject* self, PyObject* args) {
   unsigned short numbers = 0, exact = 0, singles = 0;
   int summed = 0;
   unsigned long long raw = 0, worker = 0;
+  long long grain = 0;
   Py_ssize_t outputs = 0;
   if (!PyArg_ParseTuple(
-          args, "I(O!pHHH)O!(KK)O!n", &needs, &THPDtypeType, &dtype, &summed, &numbers, &exact,
-          &singles, &THPDtypeType, &storage, &raw, &worker, &PyTuple_Type, &reads, &outputs)) {
+          args, "I(O!pHHH)O!(KKL)O!n", &needs, &THPDtypeType, &dtype, &summed, &numbers, &exact,
+          &singles, &THPDtypeType, &storage, &raw, &worker, &grain, &PyTuple_Type, &reads,
+          &outputs)) {
     return nullptr;
   }
   auto* plan = needs ? operation.plans.find(needs) : nullptr;
@@ -217,6 +219,7 @@ PyObject* operation_kernel(PyObject* self, PyObject* args) {
   kernel->storage = reinterpret_cast<THPDtype*>(storage)->scalar_type;
   kernel->raw = reinterpret_cast<void*>(raw);
   kernel->worker = reinterpret_cast<void (*)(void*)>(worker);
+  kernel->grain = grain;
   kernel->outputs = static_cast<size_t>(outputs);
   const auto limit = plan ? plan->kept.size() + 1 : operation.operands;
   if (!positions(reads, limit, kernel->reads)) {

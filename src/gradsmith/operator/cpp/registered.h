@@ -64,6 +64,7 @@ struct Kernel {
   at::ScalarType storage;  // dtype of the results
   void* raw;  // void f(int64_t n, inputs..., outputs...)
   void (*worker)(void*);  // the same for several threads and rows; takes an array of int64_t
+  int64_t grain;  // elements from which on another thread pays
   size_t outputs;
   Positions reads;  // which operands are its inputs
 };

@@ -11,6 +11,11 @@
 #include <algorithm>
 #include <cstring>
 
+#ifdef __linux__
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
+
 namespace gradsmith {
 
 constexpr size_t kResult = kMost;  // position of the result among strides
@@ -22,13 +27,29 @@ struct Rows {
   std::array<std::array<int64_t, kDims>, kMost + 1> strides;  // in elements
 };
 
+// Asks for large pages where a new tensor is large; see backends/pages.py.
+void advise([[maybe_unused]] const Tensor& tensor) {
+#ifdef __linux__
+  const auto size = tensor.nbytes();
+  if (size >= static_cast<size_t>(settings.large)) {
+    static const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+    const auto data = reinterpret_cast<uintptr_t>(tensor.const_data_ptr());
+    const auto begin = (data + page - 1) / page * page;
+    const auto end = (data + size) / page * page;
+    madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+  }
+#endif
+}
+
 // A new tensor of these strides.
 Tensor empty(at::IntArrayRef shape, at::IntArrayRef strides, at::ScalarType storage) {
   Tensor made(at::detail::empty_cpu(shape, storage));
   // Where a dimension has one element, its stride may be anything, and is handed on.
-  return made.strides() == strides
-      ? made
-      : Tensor(at::detail::empty_strided_cpu(shape, strides, storage));
+  if (made.strides() != strides) {
+    made = Tensor(at::detail::empty_strided_cpu(shape, strides, storage));
+  }
+  advise(made);
+  return made;
 }
 
 // The strides of a new tensor laid out like the operands, as torch's own functions choose it.
