@@ -317,6 +317,20 @@ MUTATIONS: tuple[Mutation, ...] = (
         "if size >= 2**40 and",
         ("backends/test_pages.py",),
     ),
+    Mutation(
+        "a kernel for the defaults serves other numbers",
+        "operator/usual.py",
+        "elif type(operand) not in _NUMBERS or not _is(operand, default):",
+        "elif type(operand) not in _NUMBERS:",
+        ("operator/test_usual.py",),
+    ),
+    Mutation(
+        "the gradient in a parameter at its default is 0",
+        "operator/usual.py",
+        "if symbol.name not in of.defaults:",
+        "if True:",
+        ("operator/test_usual.py",),
+    ),
     # Ways of computing.
     Mutation(
         "a series about a root that is off by the last digits of the root",

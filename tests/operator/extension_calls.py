@@ -46,6 +46,14 @@ def learn(f: Activation, dtype: torch.dtype, *needed: bool) -> None:
         f(*[x.detach() for x in inputs])
 
 
+def learn_numbers(f: Activation, *numbers: float) -> None:
+    """After this the native part knows of float32 calls with such numbers; they are no defaults."""
+    (x,) = drawn(f, (3,), torch.float32)
+    for _ in range(2):
+        grad(f(x, *numbers).sum(), x)
+        f(x.detach(), *numbers)
+
+
 def served(y: Tensor) -> bool:
     return y.grad_fn is not None and y.grad_fn.name() == NATIVE
 

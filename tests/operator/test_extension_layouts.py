@@ -352,6 +352,9 @@ def test_a_single_element_is_taken_as_the_number_that_it_is() -> None:
     f = gs.activation("where(x > 0, x, 3*b*x)", b=1.5)
     learn(f, torch.float32)
     x = torch.randn(5)
+    assert declined(x, torch.tensor([2.5]), f=f)  # the default has a kernel of its own
+    f(x, 4.0)
     assert not declined(x, torch.tensor([2.5]), f=f)
+    assert not declined(x, torch.tensor([1.5]), f=f)
     assert declined(x, torch.tensor([1e-30]), f=f)  # for this there is no kernel yet
     assert declined(x, torch.tensor([2.5]).double(), f=f)

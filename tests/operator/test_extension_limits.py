@@ -31,6 +31,7 @@ from tests.operator.extension_calls import (
     declined,
     drawn,
     learn,
+    learn_numbers,
     same,
     served,
 )
@@ -194,7 +195,7 @@ def test_a_graph_keeps_its_operation_alive() -> None:
 
 def test_what_is_registered_goes_with_its_operation() -> None:
     module = type(SILU.operation.call)
-    known, gradient = module(1), module(2)  # type: ignore[call-arg]
+    known, gradient = module(1, ()), module(2, ())  # type: ignore[call-arg]
     before = sys.getrefcount(gradient)
     needs = (True,)
     held = sys.getrefcount(needs)
@@ -210,7 +211,9 @@ def test_what_is_registered_goes_with_its_operation() -> None:
             gradient.plan(1, needs, kept, terms)
     for count in (0, 9):
         with pytest.raises(ValueError, match="1 to 8 operands"):
-            module(count)  # type: ignore[call-arg]
+            module(count, ())  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match="1 defaults"):
+        module(2, (1.0,))  # type: ignore[call-arg]
 
 
 def test_more_operands_than_it_takes() -> None:
@@ -346,7 +349,7 @@ def test_a_compiled_backward_pass() -> None:
     calls: list[tuple[Callable[..., Tensor], list[Tensor]]] = list(operands.items())
     # The same node but for a number that is kept: the graph of one must not serve the other.
     calls += [(lambda x, b=b: PARAMETRIC(x, b, 0.0), operands[SILU]) for b in (1.0, 2.0, 3.0)]
-    learn(PARAMETRIC, torch.float32)
+    learn_numbers(PARAMETRIC, 4.0, 0.0)
     for f, inputs in calls:
         if isinstance(f, Activation):
             learn(f, torch.float32)
@@ -365,7 +368,7 @@ def test_a_compiled_backward_pass() -> None:
 
 @pytest.mark.parametrize("number", [1e-70, -1e70, float("inf"), float("nan")])
 def test_a_number_beyond_moderate_size_has_another_kernel(number: float) -> None:
-    learn(PARAMETRIC, torch.float32)
+    learn_numbers(PARAMETRIC, 4.0, 0.0)
     x = torch.randn(5)
     assert not declined(x, 1.5, 0.0, f=PARAMETRIC)
     assert declined(x, number, -0.25, f=PARAMETRIC)

@@ -32,6 +32,7 @@ from gradsmith.backends import dispatch, folder, pages, threads
 from gradsmith.backends.cache import store
 from gradsmith.numerics.ladder import MODERATE, WORDS, Fit
 from gradsmith.operator.layout import SHORTEST, WHOLE
+from gradsmith.operator.usual import USUAL
 
 if TYPE_CHECKING:
     from gradsmith.backends.dispatch import Precision
@@ -49,6 +50,7 @@ _OFF = ("", "0", "off")
 _LIBRARY = re.compile(r"([0-9a-f]{32})-([0-9a-f]{64})\.so")
 _LARGEST = 2**28  # bytes
 _MOST_OPERANDS = 8
+_NUMBERS = (*WORDS, USUAL)  # what an operand is that is no tensor, and that is served
 
 
 def reason() -> str | None:
@@ -170,7 +172,7 @@ def registered(operation: Pointwise) -> Any:
         module = _loaded()
         known = None
         if not isinstance(module, str) and len(operation.operands) <= _MOST_OPERANDS:
-            known = module.Operation(len(operation.operands))
+            known = module.Operation(len(operation.operands), operation.usual)
         object.__setattr__(operation, "call", known)
     return operation.call
 
@@ -211,9 +213,9 @@ def register_kernel(
 
 def _dtype(kinds: Sequence[Kind]) -> torch.dtype | None:
     """That of all tensors, if there is one and numbers fit; else None."""
-    found = {kind for kind in kinds if kind not in WORDS}
+    found = {kind for kind in kinds if kind not in _NUMBERS}
     dtype = found.pop() if len(found) == 1 else None
-    return None if isinstance(dtype, Fit) else dtype
+    return dtype if isinstance(dtype, torch.dtype) else None
 
 
 def _register(
@@ -226,10 +228,10 @@ def _register(
     kernel: Kernel,
     outputs: int,
 ) -> None:
-    numbers = sum(1 << i for i, kind in enumerate(kinds) if kind in WORDS)
+    numbers = sum(1 << i for i, kind in enumerate(kinds) if kind in _NUMBERS)
     short = sum(1 << i for i, kind in enumerate(kinds) if kind is Fit.ONE_WORD)
     single = sum(1 << i for i, is_single in enumerate(singles) if is_single) & ~numbers
-    key = (_dtype(kinds), summed, numbers, short, single)
+    key = (_dtype(kinds), USUAL in kinds, summed, numbers, short, single)
     code = kernel.code
     known.kernel(needs, key, storage, (*code.addresses, code.grain), kernel.reads, outputs)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from ctypes import addressof, c_double
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -18,12 +18,13 @@ from gradsmith.numerics.ladder import WORDS, Fit, fit, rank
 from gradsmith.numerics.lower import Scheme
 from gradsmith.numerics.target import Target
 from gradsmith.operator import extension
+from gradsmith.operator.usual import USUAL, at_defaults
 
 if TYPE_CHECKING:
     from gradsmith.operator.pointwise import Pointwise
 
-Kind = torch.dtype | Fit
-"""The dtype of a tensor operand, or how float32 holds a number."""
+Kind = torch.dtype | Fit | Literal["usual"]
+"""The dtype of a tensor operand; of a number how float32 holds it, or that it is the default."""
 
 _MOST_NUMBERS = 64
 
@@ -75,6 +76,7 @@ def lookup(
     operands: Sequence[Any],
     singles: tuple[bool, ...] | None,
     precision: Precision,
+    usual: bool,
 ) -> Kernel | None:
     """The kernel for such operands, compiled when first needed; None where there can be none.
 
@@ -83,8 +85,9 @@ def lookup(
         operands: tensors and numbers.
         singles: which of them are one element for a whole row; left out, the numbers.
         precision: of the result.
+        usual: whether the numbers are defaults, and there is a kernel for these alone.
     """
-    kinds = kinds_of(operands)
+    kinds = kinds_of(operands, usual)
     if singles is None:
         singles = tuple([not isinstance(operand, Tensor) for operand in operands])
     key = (precision, kinds, singles)
@@ -98,15 +101,15 @@ def lookup(
         return made
 
 
-def kinds_of(operands: Sequence[Any]) -> tuple[Kind, ...]:
+def kinds_of(operands: Sequence[Any], usual: bool) -> tuple[Kind, ...]:
     """What decides which kernel serves each operand."""
-    return tuple([_kind(operand) for operand in operands])
+    return tuple([_kind(operand, usual) for operand in operands])
 
 
-def _kind(operand: Tensor | float) -> Kind:
+def _kind(operand: Tensor | float, usual: bool) -> Kind:
     if isinstance(operand, Tensor):
         return operand.dtype
-    return fit(operand)
+    return USUAL if usual else fit(operand)
 
 
 def compiled(
@@ -127,8 +130,10 @@ def compiled(
         singles: which of ``names`` are one element for a whole row.
         precision: of the results.
     """
-    alone = all(kind in (torch.float32, Fit.ONE_WORD) for kind in kinds)
-    in_words = all(kind in (torch.float32, *WORDS) for kind in kinds)
+    if USUAL in kinds:
+        operations = [at_defaults(operation) for operation in operations]
+    alone = all(kind in (torch.float32, Fit.ONE_WORD, USUAL) for kind in kinds)
+    in_words = all(kind in (torch.float32, *WORDS, USUAL) for kind in kinds)
     each = [operation.computation_for(precision, alone, in_words) for operation in operations]
     best = max(each, key=lambda one: (one.target.compute == "float64", rank(one.scheme)))
     expressions = [
@@ -138,7 +143,7 @@ def compiled(
     needed = {symbol.name for symbol in free_symbols(*expressions)}
     reads = tuple(i for i, name in enumerate(names) if name in needed)
     given = {names[i]: kinds[i] for i in reads}
-    inputs = {name: None if isinstance(kind, Fit) else kind for name, kind in given.items()}
+    inputs = {n: kind if isinstance(kind, torch.dtype) else None for n, kind in given.items()}
     short = [name for name, kind in given.items() if kind is Fit.ONE_WORD]
     scalars = [names[i] for i in reads if singles[i]]
     try:

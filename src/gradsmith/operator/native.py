@@ -23,6 +23,7 @@ from gradsmith.numerics.ladder import Fit, fit
 from gradsmith.operator.broadcast import common_shape
 from gradsmith.operator.kernels import Kernel, lookup
 from gradsmith.operator.layout import Layout, arrange, empty_result, is_dense
+from gradsmith.operator.usual import Defaults, is_usual
 
 if TYPE_CHECKING:
     from gradsmith.operator.pointwise import Pointwise
@@ -32,8 +33,10 @@ _NUMBERS = frozenset({float, int})
 _DTYPES = frozenset(dispatch.NATIVE_TYPES)
 
 Pattern = tuple[torch.dtype, int]
-"""The dtype of all tensors, and a digit for each operand: of a number how it fits, else 0."""
+"""The dtype of all tensors, and a digit for each operand: of a number how it fits, else 0.
+Where all parameters are their defaults it is :data:`_AT_DEFAULTS` in place of the digits."""
 
+_AT_DEFAULTS = -1
 _DIGIT = len(Fit)  # larger than any digit of a pattern
 
 _keys = torch._C._dispatch_keys
@@ -72,12 +75,16 @@ def serves(operands: Sequence[Any]) -> bool:
     return unwatched() and all(plain(o) for o in operands if isinstance(o, Tensor))
 
 
-def pattern(operands: Sequence[Any]) -> Pattern | None:
+def pattern(operands: Sequence[Any], defaults: Defaults = ()) -> Pattern | None:
     """The key to the kernel for contiguous plain tensors of one shape and dtype among numbers.
 
     The numbers are of moderate size, so that one kernel serves all that fit alike.
     Most calls are such; None for all others. Each question is asked once, and no function of ours
-    is called for it.
+    is called for it but where there are numbers.
+
+    Args:
+        operands: of a call.
+        defaults: theirs; left out, no kernel is for these alone.
     """
     dtype = shape = None
     numbers = 0
@@ -100,7 +107,11 @@ def pattern(operands: Sequence[Any]) -> Pattern | None:
             if not operand.is_contiguous():
                 return None
         place *= _DIGIT
-    return None if dtype is None else (dtype, numbers)
+    if dtype is None:
+        return None
+    if numbers and is_usual(operands, defaults):
+        numbers = _AT_DEFAULTS
+    return dtype, numbers
 
 
 def with_singles_as_numbers(operands: Sequence[Any]) -> Sequence[Any]:
@@ -142,7 +153,8 @@ def quick(operation: Pointwise, operands: Sequence[Any], known: Pattern) -> Tens
     """:func:`run` for operands that have a :func:`pattern`, their dtype that of the result."""
     kernel = operation.native.get(known)
     if kernel is None:
-        kernel = lookup(operation, operands, None, dispatch.precision(known[0], "cpu"))
+        precision = dispatch.precision(known[0], "cpu")
+        kernel = lookup(operation, operands, None, precision, known[1] == _AT_DEFAULTS)
         if kernel is None:
             return None
         operation.native[known] = kernel
@@ -193,7 +205,8 @@ def run(
     if result.numel() == 0:
         return result
     operands, layout = arrange(operands, result)
-    kernel = lookup(operation, operands, layout.singles, precision)
+    usual = is_usual(operands, operation.usual)
+    kernel = lookup(operation, operands, layout.singles, precision, usual)
     if kernel is None:
         return None
     fill(kernel, operands, layout, [result])

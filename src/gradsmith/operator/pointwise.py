@@ -38,6 +38,7 @@ from gradsmith.operator.kernels import Computation, Kernel
 from gradsmith.operator.product import ZERO, times
 from gradsmith.operator.recorded import Backward, record
 from gradsmith.operator.saving import AUTO, SavePlan, plan
+from gradsmith.operator.usual import Defaults
 
 _INTERNED: WeakValueDictionary[tuple[Any, ...], Pointwise] = WeakValueDictionary()
 
@@ -83,6 +84,7 @@ class Pointwise:
         "operands",
         "origin",
         "save",
+        "usual",
     )
     core: Expr
     arguments: tuple[str, ...]
@@ -104,6 +106,7 @@ class Pointwise:
     native: dict[tuple[Any, ...], Kernel | None]
     backwards: dict[tuple[bool, ...], Backward]
     call: Callable[[Pointwise, Sequence[Any]], Tensor | None] | None
+    usual: Defaults
 
     def __new__(
         cls,
@@ -151,6 +154,7 @@ class Pointwise:
             "native": {},
             "backwards": {},
             "call": extension.unknown,
+            "usual": tuple(known.get(name) for name in operands) if known else (),
         }
         for name, value in contents.items():
             object.__setattr__(self, name, value)
@@ -341,7 +345,7 @@ class Pointwise:
             for operand in operands:
                 if isinstance(operand, Tensor) and operand.requires_grad:
                     return record(self, operands)
-        known = native.pattern(operands)
+        known = native.pattern(operands, self.usual)
         if known is not None:
             return native.quick(self, operands, known)
         if native.common_dtype(operands) is None:

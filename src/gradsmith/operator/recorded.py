@@ -21,6 +21,7 @@ from gradsmith.operator.autograd import Like, may_be_forward_mode, vector_jacobi
 from gradsmith.operator.kernels import Kernel, compiled, kinds_of
 from gradsmith.operator.layout import arrange, empty_result
 from gradsmith.operator.saving import OUTPUT
+from gradsmith.operator.usual import Defaults, is_usual
 
 if TYPE_CHECKING:
     from gradsmith.operator.pointwise import Pointwise
@@ -41,6 +42,7 @@ class Backward(NamedTuple):
     kept: tuple[int, ...]  # operands, by their positions; one beyond them is the output
     terms: tuple[_Term, ...]
     together: dict[Any, Kernel | None]  # kernels for all terms, as they were needed
+    usual: Defaults  # of what is kept and the upstream gradient
 
     def kernel(
         self,
@@ -57,7 +59,7 @@ class Backward(NamedTuple):
             singles: which of them are one element for a whole row.
             dtype: of the gradients.
         """
-        kinds = kinds_of(operands)
+        kinds = kinds_of(operands, is_usual(operands, self.usual))
         key = (kinds, singles, dtype)
         if key not in self.together:
             gradients = [term.gradient for term in self.terms if term.gradient is not None]
@@ -83,7 +85,9 @@ def backward_of(operation: Pointwise, needs: tuple[bool, ...]) -> Backward:
         taken = tuple(kept.index(read) for read in reads)
         terms.append(_Term(operation.operands.index(name), name, gradient, taken))
     names = (*operation.operands, OUTPUT)
-    return Backward(tuple(names.index(name) for name in kept), tuple(terms), {})
+    usual = tuple(operation.defaults.get(name) for name in kept)
+    usual = (*usual, None) if any(default is not None for default in usual) else ()
+    return Backward(tuple(names.index(name) for name in kept), tuple(terms), {}, usual)
 
 
 class RecordedFunction(Function):
@@ -217,7 +221,7 @@ def _in_one_pass(
     if likes is not None and any(like.shape != g.shape for like in likes):
         return None
     operands: Sequence[Any] = [*values, g]
-    pattern = native.pattern(operands)
+    pattern = native.pattern(operands, plan.usual)
     if pattern is not None:
         kernel = plan.together.get(pattern)
         if kernel is None:
@@ -243,7 +247,7 @@ def _by_kernel(term: _Term, values: Sequence[Any], g: Tensor) -> Tensor | None:
     if term.gradient is None:
         return None
     operands = [*[values[i] for i in term.reads], g]
-    pattern = native.pattern(operands)
+    pattern = native.pattern(operands, term.gradient.usual)
     if pattern is not None:
         return native.quick(term.gradient, operands, pattern)
     if native.common_dtype(operands) is not g.dtype:
@@ -271,7 +275,7 @@ def record(operation: Pointwise, operands: Sequence[Any]) -> Tensor | None:
 
     None where they are not plain tensors of one dtype and numbers.
     """
-    pattern = native.pattern(operands)
+    pattern = native.pattern(operands, operation.usual)
     dtype = native.common_dtype(operands) if pattern is None else pattern[0]
     if dtype is None:
         return None

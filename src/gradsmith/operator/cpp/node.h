@@ -197,7 +197,11 @@ struct PointwiseBackward final : torch::autograd::Node {
         return false;
       }
     }
-    return all.add(g);
+    if (!all.add(g)) {
+      return false;
+    }
+    all.compare(plan.defaults);
+    return true;
   }
 
   bool by_kernel(size_t i, const Operands& all, const Tensor& g, Tensor& found) const {
@@ -214,6 +218,7 @@ struct PointwiseBackward final : torch::autograd::Node {
       }
     }
     read.add(all.each[all.count - 1]);
+    read.compare(term.gradient->defaults);
     const auto& kernels = term.gradient->kernels;
     if (shapes.empty() || g.sizes() == at::IntArrayRef(shapes[i])) {
       return evaluate(kernels, read, true, &found, false);

@@ -96,6 +96,7 @@ PyObject* operation_call(PyObject* self, PyObject* const* args, size_t given, Py
   if (!operands.first) {
     Py_RETURN_NONE;
   }
+  operands.compare(registered.defaults);
   auto result = apply_operation(args[0], registered, operands, needs);
   if (!result.defined()) {
     Py_RETURN_NONE;
@@ -149,17 +150,30 @@ PyObject* operation_halves(PyObject* self, PyObject* const* args, Py_ssize_t giv
 PyObject* operation_new(PyTypeObject* type, PyObject* args, PyObject* names) {
   static std::atomic<uint64_t> serial{0};
   Py_ssize_t operands = 0;
-  if (!PyArg_ParseTuple(args, "n", &operands)) {
+  PyObject* numbers = nullptr;
+  if (!PyArg_ParseTuple(args, "nO!", &operands, &PyTuple_Type, &numbers)) {
     return nullptr;
   }
   if (operands < 1 || operands > static_cast<Py_ssize_t>(kMost)) {
     return PyErr_Format(PyExc_ValueError, "1 to %zu operands, got %zd", kMost, operands);
+  }
+  Defaults defaults;
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(numbers); ++i) {
+    auto* number = PyTuple_GET_ITEM(numbers, i);
+    defaults.push_back(number == Py_None ? NAN : PyFloat_AsDouble(number));
+  }
+  if (PyErr_Occurred()) {
+    return nullptr;
+  }
+  if (!defaults.empty() && defaults.size() != static_cast<size_t>(operands)) {
+    return PyErr_Format(PyExc_ValueError, "%zu defaults", defaults.size());
   }
   auto* self = reinterpret_cast<OperationObject*>(type->tp_alloc(type, 0));
   if (self) {
     self->vectorcall = operation_call;
     new (&self->operation) Operation;
     self->operation.operands = static_cast<size_t>(operands);
+    self->operation.defaults = std::move(defaults);
     self->operation.serial = ++serial;
   }
   return reinterpret_cast<PyObject*>(self);
@@ -187,9 +201,8 @@ bool positions(PyObject* tuple, size_t limit, Positions& found) {
 }
 
 constexpr char kKernelDoc[] =
-    "kernel(needs, (dtype, summed, numbers, exact, singles), storage, (raw, worker, grain),\n"
-    "reads, outputs):\n"
-    "register a kernel.\n\n"
+    "kernel(needs, (dtype, usual, summed, numbers, exact, singles), storage,\n"
+    "(raw, worker, grain), reads, outputs): register a kernel.\n\n"
     "Of the operation itself where needs is 0, else of the gradients of those operands together.\n"
     "False where it cannot be used here.";
 
@@ -198,13 +211,13 @@ PyObject* operation_kernel(PyObject* self, PyObject* args) {
   PyObject *dtype = nullptr, *storage = nullptr, *reads = nullptr;
   unsigned int needs = 0;
   unsigned short numbers = 0, exact = 0, singles = 0;
-  int summed = 0;
+  int usual = 0, summed = 0;
   unsigned long long raw = 0, worker = 0;
   long long grain = 0;
   Py_ssize_t outputs = 0;
   if (!PyArg_ParseTuple(
-          args, "I(O!pHHH)O!(KKL)O!n", &needs, &THPDtypeType, &dtype, &summed, &numbers, &exact,
-          &singles, &THPDtypeType, &storage, &raw, &worker, &grain, &PyTuple_Type, &reads,
+          args, "I(O!ppHHH)O!(KKL)O!n", &needs, &THPDtypeType, &dtype, &usual, &summed, &numbers,
+          &exact, &singles, &THPDtypeType, &storage, &raw, &worker, &grain, &PyTuple_Type, &reads,
           &outputs)) {
     return nullptr;
   }
@@ -215,7 +228,8 @@ PyObject* operation_kernel(PyObject* self, PyObject* args) {
   }
   auto kernel = std::make_unique<Kernel>();
   kernel->key = {
-      reinterpret_cast<THPDtype*>(dtype)->scalar_type, summed != 0, numbers, exact, singles};
+      reinterpret_cast<THPDtype*>(dtype)->scalar_type, usual != 0, summed != 0, numbers, exact,
+      singles};
   kernel->storage = reinterpret_cast<THPDtype*>(storage)->scalar_type;
   kernel->raw = reinterpret_cast<void*>(raw);
   kernel->worker = reinterpret_cast<void (*)(void*)>(worker);
@@ -254,6 +268,12 @@ PyObject* operation_plan(PyObject* self, PyObject* args) {
   if (!positions(kept, operation.operands + 1, plan->kept)) {
     return nullptr;
   }
+  if (!operation.defaults.empty()) {
+    for (const auto which : plan->kept) {
+      plan->defaults.push_back(which < operation.operands ? operation.defaults[which] : NAN);
+    }
+    plan->defaults.push_back(NAN);
+  }
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(terms); ++i) {
     PyObject *gradient = nullptr, *reads = nullptr;
     unsigned int operand = 0;
@@ -287,7 +307,9 @@ PyTypeObject operation_type = {PyVarObject_HEAD_INIT(nullptr, 0)};
 
 bool make_operation_type() {
   operation_type.tp_name = "gradsmith_call.Operation";
-  operation_type.tp_doc = "Operation(operands): what is registered of an operation, callable.";
+  operation_type.tp_doc = 
+      "Operation(operands, defaults): what is registered of an operation, callable.\n\n"
+      "defaults: of each operand, None where it has none; or empty.";
   operation_type.tp_basicsize = sizeof(OperationObject);
   operation_type.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL;
   operation_type.tp_vectorcall_offset = offsetof(OperationObject, vectorcall);

@@ -103,6 +103,25 @@ struct Operands {
     key.exact |= static_cast<uint16_t>(static_cast<float>(number) == number) << i;
   }
 
+  // Finds out whether every parameter is a number and its default, and nothing else is a number.
+  void compare(const Defaults& defaults) {
+    if (defaults.empty()) {
+      return;
+    }
+    for (size_t i = 0; i < count; ++i) {
+      const auto wanted = defaults[i];
+      const auto number = each[i].number;
+      const bool as_wanted = std::isnan(wanted)
+          ? !is_number(i)
+          : is_number(i) && number == wanted && std::signbit(number) == std::signbit(wanted);
+      if (!as_wanted) {
+        return;
+      }
+    }
+    key.usual = true;
+    key.exact = 0;
+  }
+
   // False where it is not plain, or of another dtype than those before it.
   bool add(const Tensor& tensor) {
     if (!plain(tensor)) {
@@ -162,8 +181,9 @@ struct Operands {
     if (!taken) {
       return false;
     }
+    key.usual = false;
     for (size_t i = 0; i < count; ++i) {
-      if (taken >> i & 1) {
+      if (is_number(i) || taken >> i & 1) {
         set_number(i, each[i].number);
       }
     }

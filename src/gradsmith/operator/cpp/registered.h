@@ -14,6 +14,7 @@ namespace gradsmith {
 // Which kernel: the dtype of all tensors, and bits for the operands.
 struct Key {
   at::ScalarType dtype = at::kFloat;
+  bool usual = false;  // whether the numbers are defaults; then `exact` is not asked
   bool summed = false;  // whether the result is summed, and so has the digits of the computation
   uint16_t numbers = 0;  // which are numbers
   uint16_t exact = 0;  // and which of these float32 holds
@@ -58,6 +59,8 @@ class Register {
 };
 
 using Positions = c10::SmallVector<uint8_t, kMost>;
+// Of each operand, NaN where it has none; empty where none has one. See operator/usual.py.
+using Defaults = c10::SmallVector<double, 2>;
 
 struct Kernel {
   Key key;
@@ -84,6 +87,7 @@ struct Plan {
   uint32_t key = 0;  // a bit for each operand
   PyObject* needs = nullptr;  // the same, as Python has it
   Positions kept;  // operands; one beyond them is the output
+  Defaults defaults;  // of what is kept and g
   c10::SmallVector<Term, 2> terms;
   Register<Kernel> together;  // all gradients at once, of what is kept and g
   ~Plan() {
@@ -98,6 +102,7 @@ struct Plan {
 // whoever uses it keeps the operation alive.
 struct Operation {
   size_t operands = 0;
+  Defaults defaults;
   uint64_t serial = 0;  // never used twice
   Register<Kernel> kernels;
   Register<Plan> plans;
