@@ -17,13 +17,13 @@ import subprocess
 import sys
 from importlib import import_module
 
-from text import MODULES, SCRIPTS, fit, module, number, parts
+from text import MODULES, SCRIPTS, fit, fits, module, number, parts
 
 # The scripts in Python, which fit with mpmath, and how their modules say what made them.
-BY_MINIMAX = ("circular", "error_function")
+BY_MINIMAX = ("circular", "error_function", "error_function_words")
 CLAIM = "Made by Sollya's fpminimax; relative error below {}, proven by its supnorm."
 
-KEYS = frozenset({"FIT", "PARTS", "COMMENT", "INTERVAL", "ERROR", "COEFFICIENT"})
+KEYS = frozenset({"FIT", "FITS", "PARTS", "COMMENT", "INTERVAL", "ERROR", "COEFFICIENT"})
 Entry = dict[str, list[str]]
 
 
@@ -50,11 +50,11 @@ def generate(family: str) -> str:
 
 
 def _entries(printed: str) -> list[Entry]:
-    """What ``fit`` and ``parts`` of fit.sollya print, one dictionary each."""
+    """What ``fit`` and ``parts`` of fit.sollya print, and several fits, one dictionary each."""
     entries: list[Entry] = []
     for line in printed.splitlines():
         key, _, rest = line.partition(" ")
-        if key in ("FIT", "PARTS"):
+        if key in ("FIT", "FITS", "PARTS"):
             entries.append({})
         if not entries or key not in KEYS:
             raise RuntimeError(f"cannot read what Sollya printed: {line!r}")
@@ -69,8 +69,16 @@ def _written(entry: Entry) -> str:
         if len(values) == 1:
             return number(name, comment, f'float.fromhex("{values[0]}")')
         return parts(name, comment, values)
-    low, high = entry["INTERVAL"][0].split()
-    return fit(entry["FIT"][0], comment, CLAIM, values, low, high, entry["ERROR"][0])
+    intervals, errors = [ends.split() for ends in entry["INTERVAL"]], entry["ERROR"]
+    if "FITS" in entry:
+        each = len(values) // len(errors)
+        rows = [
+            (values[n * each : (n + 1) * each], low, high, error)
+            for n, ((low, high), error) in enumerate(zip(intervals, errors, strict=True))
+        ]
+        return fits(entry["FITS"][0], comment, CLAIM, rows)
+    ((low, high),) = intervals
+    return fit(entry["FIT"][0], comment, CLAIM, values, low, high, *errors)
 
 
 def main() -> int:

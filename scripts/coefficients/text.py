@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import log2
 from pathlib import Path
+from textwrap import indent
 
 SCRIPTS = Path(__file__).resolve().parent
 MODULES = SCRIPTS.parents[1] / "src/gradsmith/numerics/elementary/coefficients"
@@ -19,18 +20,14 @@ from __future__ import annotations
 
 {imports}'''
 
-_FIT = """
-# {comment}
-# {claim}
-{name} = Fit(
+_ENTRY = """Fit(
     coefficients=(
 {coefficients}
     ),
     low=float.fromhex("{low}"),
     high=float.fromhex("{high}"),
     error=float.fromhex("{error}"),
-)
-"""
+)"""
 
 
 def module(script: str, entries: Iterable[str], by: str = "") -> str:
@@ -51,15 +48,28 @@ def fit(
     error: str,
 ) -> str:
     """One fit; the numbers in hexadecimal, and ``claim`` with the error's logarithm for {}."""
-    return _FIT.format(
-        name=name,
-        comment=comment,
-        claim=claim.format(f"2^{log2(float.fromhex(error)):.2f}"),
-        coefficients=_lines(coefficients, 8),
-        low=low,
-        high=high,
-        error=error,
+    entry = _ENTRY.format(coefficients=_lines(coefficients, 8), low=low, high=high, error=error)
+    return f"\n# {comment}\n# {_filled(claim, error)}\n{name} = {entry}\n"
+
+
+def fits(
+    name: str,
+    comment: str,
+    claim: str,
+    rows: Iterable[tuple[Iterable[str], str, str, str]],
+) -> str:
+    """Several fits, each its coefficients, interval and error; ``claim`` is of the worst."""
+    kept = [(_lines(coefficients, 8), *rest) for coefficients, *rest in rows]
+    worst = max((error for *_, error in kept), key=float.fromhex)
+    text = "".join(
+        indent(_ENTRY.format(coefficients=lines, low=low, high=high, error=error), " " * 4) + ",\n"
+        for lines, low, high, error in kept
     )
+    return f"\n# {comment}\n# {_filled(claim, worst)}\n{name} = (\n{text})\n"
+
+
+def _filled(claim: str, error: str) -> str:
+    return claim.format(f"2^{log2(float.fromhex(error)):.2f}")
 
 
 def number(name: str, comment: str, value: str) -> str:

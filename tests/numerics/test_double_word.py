@@ -17,7 +17,7 @@ from gradsmith.calculus.exact import Evaluator
 from gradsmith.formula.parse import parse
 from gradsmith.numerics import double_word as double
 from gradsmith.numerics import double_word_arithmetic as arithmetic
-from gradsmith.numerics.builder import Builder, select
+from gradsmith.numerics.builder import Builder, maximum, minimum, select
 from gradsmith.numerics.double_word import DoubleWord
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.interpreter import run
@@ -140,6 +140,14 @@ def result(text, values, **inputs):
         ("log(x)", math.inf, math.inf),
         ("log(x)", -1.0, math.nan),
         ("exp(x)", 89.0, math.inf),
+        ("exp(x)", math.inf, math.inf),
+        ("exp(x*0.1)", math.inf, math.inf),
+        ("exp(x*0.1)", -math.inf, 0.0),
+        ("1/(1+exp(x))", math.inf, 0.0),
+        ("1/(1+exp(x*0.1))", math.inf, 0.0),
+        ("1/(1+exp(x))", -math.inf, 1.0),
+        ("1/(1+exp(x))", math.nan, math.nan),
+        ("where(x > 0, x, expm1(x))", math.nan, math.nan),
         ("exp(x)", -math.inf, 0.0),
         ("exp(-abs(x))", math.inf, 0.0),
         ("1/(1+abs(x))", math.inf, 0.0),
@@ -184,6 +192,71 @@ def test_large_numbers_times_an_exponential_stay_in_range(g):
     np.testing.assert_allclose(values, true, rtol=2.0**-24, atol=0)
 
 
+GRADIENTS = {
+    "where(x > 0, 1, exp(x))": lambda x: np.where(x > 0, 1, np.exp(np.minimum(x, 0))),
+    "where(x <= 0, exp(x), 1)": lambda x: np.where(x > 0, 1, np.exp(np.minimum(x, 0))),
+    "where(x > 0, 1.1, 1.7*exp(x))": lambda x: np.where(x > 0, 1.1, 1.7 * np.exp(np.minimum(x, 0))),
+    "4*exp(-2*abs(x))/(1 + exp(-2*abs(x)))**2": lambda x: np.cosh(x) ** -2.0,
+    "1/(1 + exp(x))": lambda x: 1 / (1 + np.exp(x)),
+    "1 + exp(x)": lambda x: 1 + np.exp(x),
+    SIGMOID: lambda x: 1 / (1 + np.exp(-x)),
+    "exp(x)": np.exp,
+    "1/(1 + abs(x))": lambda x: 1 / (1 + np.abs(x)),
+    "tanh(x)": np.tanh,
+}
+
+
+@pytest.mark.parametrize("text", GRADIENTS)
+def test_products_with_what_comes_from_above(text):
+    """Of every size, with zeros and infinities: rounded once, and with the sign of a product."""
+    sizes = [1.0, 1.5, 1e-20, 2.0**29, 2.0**31, 1e12, 2.0**61, 1e30, 3.4e38, 0.0, math.inf]
+    g = np.float32([*sizes, *(-size for size in sizes), math.nan])
+    more = [0.0, -0.0, 1e-30, -1e-30, -60.0, -95.0, -110.0]
+    at = np.concatenate([np.linspace(-30, 30, 201), more]).astype(np.float32)
+    slope = GRADIENTS[text](at.astype(np.float64))
+    at = at[(np.abs(slope) > 2.0**-180) | (slope == 0)]  # what is less is 0
+    x, g = (column.ravel() for column in np.meshgrid(at, g))
+    with np.errstate(all="ignore"):
+        values = result(f"({text})*g", [x, g], x=F32, g=F32)
+        true = GRADIENTS[text](x.astype(np.float64)) * g.astype(np.float64)
+        rounded = true.astype(np.float32)
+        errors = np.abs(values.astype(np.float64) - true) / np.exp2(np.frexp(np.abs(true))[1] - 24)
+    np.testing.assert_array_equal(np.isnan(values), np.isnan(rounded))
+    defined = ~np.isnan(rounded)
+    np.testing.assert_array_equal(np.signbit(values[defined]), np.signbit(rounded[defined]))
+    np.testing.assert_array_equal(np.isinf(values[defined]), np.isinf(rounded[defined]))
+    compared = np.isfinite(rounded) & (np.abs(rounded) > 2.0**-120)
+    assert errors[compared].max() <= 0.54
+
+
+def test_a_logistic_vanishes_where_its_exponential_is_beyond_range():
+    x = np.float32([132.0, 1e3, 1e30, math.inf])
+    for g in (1.0, 1e30, -3e38):
+        values = result("g/(1 + exp(x))*1", [x, np.full_like(x, g)], x=F32, g=F32)
+        np.testing.assert_array_equal(values, 0.0)
+        values = result("g*(1/(1 + exp(x)))", [x, np.full_like(x, g)], x=F32, g=F32)
+        np.testing.assert_array_equal(values, 0.0)
+
+
+@given(pairs(), pairs())
+def test_leaning_words_are_the_same_number(a, b):
+    """The second word has the sign of the first, and no digit is lost that a result shows."""
+    builder = Builder()
+    words = [builder.input(name, F32) for name in ("ah", "al", "bh", "bl")]
+    one, other = (DoubleWord(*words[i : i + 2], (2.0**-22, 2.0**21), slack=1.0) for i in (0, 2))
+    leaning = arithmetic.divide(one, other).leaning()
+    times = arithmetic.multiply(arithmetic.divide(one, other), other).leaning()
+    constant = double.number(builder, Fraction(1, 3)).leaning()
+    a, b = (tuple(abs(w) if w is p[0] else w * np.sign(p[0]) for w in p) for p in (a, b))
+    outputs = [w for pair in (leaning, times, constant) for w in (pair.high, pair.low)]
+    found = run(builder.program(*outputs), *(np.array(w) for w in (*a, *b)))
+    exactly = exact(a) / exact(b), exact(a), Fraction(1, 3)
+    for high, low, true in zip(found[::2], found[1::2], exactly, strict=True):
+        assert low > 0
+        assert low < high * 2.0**-18
+        assert abs(exact((high, low)) / true - 1) < Fraction(1, 2**38)
+
+
 def test_powers_are_divided_by_in_steps():
     """(1 + x)² leaves the range of float32 where its reciprocal is still in it."""
     x = np.float32(np.geomspace(1e18, 9e21, 200))
@@ -197,6 +270,15 @@ def test_tiny_products_are_rounded_twice_at_most():
     values = result("x**3", [x]).astype(np.float64)
     true = x.astype(np.float64) ** 3
     assert np.abs((values - true) / np.exp2(np.maximum(np.frexp(true)[1] - 24, -149))).max() <= 0.76
+
+
+def test_products_of_a_function_with_what_is_tiny():
+    x = np.float32(np.linspace(-3, 3, 4001))
+    for g in (2.0**-124, 3e-38):
+        values = result("expm1(x)*g", [x, np.full_like(x, g)], x=F32, g=F32).astype(np.float64)
+        true = np.expm1(x.astype(np.float64)) * float(np.float32(g))
+        unit = np.exp2(np.maximum(np.frexp(true)[1] - 24, -149))
+        assert np.abs((values - true) / unit).max() <= 0.76
 
 
 def test_what_is_left_of_terms_that_cancel_can_be_divided_by():
@@ -224,6 +306,7 @@ FORMULAS = [
     "min(max(x, -3.3), 6)/7",
     "abs(x*x*x - x)*0.1",
     "where(0.1*x < 0.3*x, 1/3, 2/3)",
+    "(max(x, -2.5) + 1/3)/7",
 ]
 
 
@@ -265,7 +348,7 @@ def test_nothing_is_wider_than_float32():
 
 
 def test_what_has_no_instructions_in_two_words_is_named():
-    for text, named in (("erfc(x)", "erfc"), ("x**2.5", "power 5/2")):
+    for text, named in (("erf(x)", "erf"), ("x**2.5", "power 5/2")):
         with pytest.raises(NotImplementedError, match=named):
             lower((parse(text).expression,), {"x": F32}, WORDS32)
 
@@ -296,6 +379,63 @@ def test_a_product_of_quotients_by_the_same_is_one_quotient():
     wanted = [Fraction(float(v)) / (1 + Fraction(float(v)) ** 2) ** 2 for v in at]
     errors = [abs(Fraction(float(f)) / e - 1) for f, e in zip(found, wanted, strict=True)]
     assert max(errors) < 2.0**-43
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [
+        ("where(x > 0, x, expm1(x))", "where(y > 0, x, expm1(x))"),  # on one side only
+        ("where(x > 0, 1, exp(x))", "where(y > 0, 1, exp(x))"),
+        ("where(x > 0, x, expm1(x))", "where(x > 0, x, expm1(x)) + expm1(x)"),
+    ],
+)
+def test_what_is_known_of_an_argument_spares_instructions(short, long):
+    counts = [
+        lower((parse(text, inputs=("x", "y")).expression,), {"x": F32, "y": F32}, WORDS32).count()
+        for text in (short, long)
+    ]
+    assert counts[0] < counts[1]
+
+
+def test_a_number_for_all_elements_is_of_ordinary_size():
+    """So that products with it need no guard."""
+    for text in ("a*exp(-abs(x))", "a*expm1(x)"):
+        roots = (parse(text, inputs=("x", "a")).expression,)
+        inputs = {"x": F32, "a": F32}
+        assert lower(roots, inputs, WORDS32, F32, ("a",)).count() < (
+            lower(roots, inputs, WORDS32, F32).count()
+        )
+
+
+def test_of_numbers_in_one_word_and_two_one_word_is_chosen():
+    root = parse("where(y > 0, 1, exp(-abs(x)))*1", inputs=("x", "y")).expression
+    program = lower((root,), {"x": F32, "y": F32}, WORDS32, F32)
+    assert program.count(Op.SELECT) == 2  # the other one holds −|x|
+
+
+def test_a_branch_that_is_not_chosen_alone_is_computed_for_all():
+    """exp(x) is needed for every x: that a choice takes it below 0 only says nothing."""
+    x = np.float32(np.linspace(-80, 80, 3001))
+    values = result("where(x > 0, 1, exp(x)) + exp(x)", [x]).astype(np.float64)
+    wide = x.astype(np.float64)
+    true = np.where(wide > 0, 1, np.exp(np.minimum(wide, 0))) + np.exp(wide)
+    assert np.abs((values - true) / np.exp2(np.frexp(true)[1] - 24)).max() <= 0.54
+
+
+@pytest.mark.parametrize("ends", [(-1.0, 3.0), (-0.0, 0.0), (-math.inf, math.inf)])
+def test_extrema_of_an_opposite_are_opposites_of_extrema(ends):
+    """To the bit, and without the opposite where it is added to or subtracted from."""
+    builder = Builder()
+    x = builder.input("x", F32)
+    found = [f(-x, end) for f in (maximum, minimum) for end in ends]
+    at = np.float32([-2, -1, -0.5, -0.0, 0.0, 0.5, 1, 2, 3, 4, math.inf, -math.inf, math.nan])
+    values = run(builder.program(*found), at)
+    rows = [
+        (np.less if f is maximum else np.greater, end) for f in (maximum, minimum) for end in ends
+    ]
+    for value, (beyond, end) in zip(values, rows, strict=True):
+        expected = np.where(beyond(-at, np.float32(end)), np.float32(end), -at)
+        np.testing.assert_array_equal(value.view(np.int32), expected.view(np.int32))
 
 
 def test_products_with_a_choice_of_one_are_chosen():

@@ -1,4 +1,4 @@
-"""Quotients of which one is chosen are one quotient of what is chosen, to the last bit."""
+"""Quotients of which one is chosen are one quotient; a logistic is one without a choice."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gradsmith.formula.expression import Call, walk
 from gradsmith.formula.parse import parse
+from gradsmith.formula.vocabulary import where
 from gradsmith.numerics.elementary.accuracy import Accuracy
-from gradsmith.numerics.fewer_divisions import with_fewer_divisions
+from gradsmith.numerics.fewer_divisions import with_fewer_choices, with_fewer_divisions
 from gradsmith.numerics.interpret import interpret
 from gradsmith.numerics.interpreter import run
 from gradsmith.numerics.lower import Scheme, lower
@@ -81,3 +83,42 @@ def test_the_reciprocal_itself_is_not_multiplied():
     assert program.count(Op.MUL) == 2  # y², and by x
     assert abs(first[0] - 1 / (1 + 0.7**2)) < 1e-15
     assert abs(second[0] - 3 / (1 + 0.7**2)) < 1e-15
+
+
+LOGISTIC = "where({u} >= 0, 1, exp(-abs({v})))/(1 + exp(-abs({v})))"
+
+
+@pytest.mark.parametrize(("u", "v"), [("x", "x"), ("-x", "x"), ("x*y", "x*y"), ("x", "-x")])
+@given(x=st.floats(-300, 300), y=st.floats(-2, 2))
+def test_a_logistic_needs_no_choice(u, v, x, y):
+    """The same function: each rounds few times, and exp magnifies what −u rounds by no factor."""
+    before = expression(LOGISTIC.format(u=u, v=v))
+    (after,) = with_fewer_choices([before])
+    assert not any(isinstance(node, Call) and node.function is where for node in walk(after))
+    values = {"x": np.array([x]), "y": np.array([y])}
+    np.testing.assert_allclose(
+        interpret(after, values), interpret(before, values), rtol=8 * 2.0**-53, atol=0
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LOGISTIC.format(u="x", v="y"),  # of something else
+        LOGISTIC.format(u="x", v="x") + "+ exp(-abs(x))",  # the exponential is needed anyway
+        LOGISTIC.format(u="x", v="x") + "*(1 + exp(-abs(x)))",
+        "where(x >= 0, 1, exp(-abs(x)))/(2 + exp(-abs(x)))",
+        "where(x >= 1, 1, exp(-abs(x)))/(1 + exp(-abs(x)))",
+        "where(x <= 0, 1, exp(-abs(x)))/(1 + exp(-abs(x)))",
+        "where(x >= 0, 2, exp(-abs(x)))/(1 + exp(-abs(x)))",
+    ],
+)
+def test_other_choices_stay(text):
+    before = expression(text)
+    assert with_fewer_choices([before]) == [before]
+
+
+@pytest.mark.parametrize("part", ["exp(-abs(x))", "1 + exp(-abs(x))"])
+def test_a_choice_stays_where_a_part_of_it_is_a_result_too(part):
+    before = [expression(LOGISTIC.format(u="x", v="x")), expression(part)]
+    assert with_fewer_choices(before) == before

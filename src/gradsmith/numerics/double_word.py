@@ -8,16 +8,20 @@ second words, and the normalisation of sums in which nothing cancels.
 
 Two things are known of each number while the Program is written, and spare instructions: a range,
 so that of two summands the larger is known; and a power of two that it is multiplied with, so that
-exponentials far below the smallest number of the format keep their digits until the end. Here is
-what does not round; :mod:`gradsmith.numerics.double_word_arithmetic` has the rest.
+exponentials far below the smallest number of the format keep their digits until the end. And what
+is a result, or is multiplied once more to be one, is often written in fewer instructions than both
+of its words: those who write a number say how. Here is what does not round;
+:mod:`gradsmith.numerics.double_word_arithmetic` has the rest.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import inf, isfinite, nextafter
+from typing import TypeVar
 
 from gradsmith.numerics.builder import (
     Builder,
@@ -38,10 +42,13 @@ from gradsmith.numerics.program import (
     number_of_bits,
 )
 
+T = TypeVar("T")
 Range = tuple[float, float]
 EVERYTHING: Range = (-inf, inf)
 LEAST = nextafter(0.0, 1.0)
 """A number not below this is positive, or +0 after an underflow: adding +0 keeps its sign."""
+UNIT = 2.0**-24
+"""The relative error of a rounding to one word."""
 MODERATE = 2.0**60
 """Products and quotients of two numbers below this, and above its reciprocal, are in range."""
 
@@ -61,6 +68,15 @@ class DoubleWord:
         power: of what it is which power, where it may be out of range.
         careful: writes the same for a result: what is tiny keeps its digits, which costs more.
         quotient: of what by what it is one.
+        slack: the largest size of ``low``, in units of 2⁻²⁴ of the number.
+        nearest: writes the word nearest to high + low, in fewer instructions than the sum takes.
+        leaning: writes the same with a second word of the sign of the first one, and 0 only where
+            that is. Products with it need no guard: ∞ + ∞ is ∞, and −0 − 0 is −0.
+        plus_one: writes 1 + the number in fewer instructions than the sum takes.
+        invertible: whether its words have reciprocals, whatever the range says.
+        beyond: where the number is so large that its reciprocal is taken for 0.
+        ordinary: whether it is 0, or of a size from 2⁻⁶⁰ to 2⁶⁰.
+        linear: whether ``low`` counts for nothing where the number is below 2⁻⁴⁰.
     """
 
     high: Value
@@ -72,6 +88,14 @@ class DoubleWord:
     power: tuple[DoubleWord, int] | None = None
     careful: Callable[[], DoubleWord] | None = None
     quotient: tuple[DoubleWord, DoubleWord] | None = None
+    slack: float = inf
+    nearest: Callable[[], Value] | None = None
+    leaning: Callable[[], DoubleWord] | None = None
+    plus_one: Callable[[], DoubleWord] | None = None
+    invertible: bool = False
+    beyond: Value | None = None
+    ordinary: bool = False
+    linear: bool = False
 
     @property
     def positive(self) -> bool:
@@ -79,9 +103,14 @@ class DoubleWord:
         return self.range[0] > 0
 
     @property
+    def safe(self) -> bool:
+        """Whether the sum of the words is finite where the first one is, and has its sign."""
+        return self.sound and (self.range[0] > 0 or self.range[1] < 0)
+
+    @property
     def moderate(self) -> bool:
         """Whether it is so far from overflow that products of two such numbers are too."""
-        return self.sizes[1] < MODERATE
+        return self.ordinary or self.sizes[1] <= MODERATE
 
     @property
     def sizes(self) -> Range:
@@ -99,7 +128,16 @@ def number(builder: Builder, value: Fraction | float) -> DoubleWord:
         return DoubleWord(high, range=(near, near))
     rest = value - Fraction(near)
     low = builder.number(F32, rest) if rest else None
-    return DoubleWord(high, low, (float(value), float(value)), known=value)
+    leaning = (lambda: _leaning_number(builder, value)) if abs(near) > 1 / MODERATE else None
+    span = float(value), float(value)
+    return DoubleWord(high, low, span, known=value, slack=1.0, leaning=leaning)
+
+
+def _leaning_number(builder: Builder, value: Fraction) -> DoubleWord:
+    below = value * (1 - Fraction(1, 2**23))
+    high = Fraction(number_of_bits(F32, bits_of_number(F32, below)))
+    low = builder.number(F32, value - high)
+    return DoubleWord(builder.number(F32, high), low, (float(value), float(value)), known=value)
 
 
 def of_input(value: Value) -> DoubleWord:
@@ -108,22 +146,39 @@ def of_input(value: Value) -> DoubleWord:
         return DoubleWord(convert(value, F32))
     high = convert(value, F32)
     low = convert(value - convert(high, F64), F32)
-    return DoubleWord(high, low, sound=False)
+    return DoubleWord(high, low, sound=False, slack=1.0)
+
+
+def of_number(a: DoubleWord) -> DoubleWord:
+    """An input that is one number for all elements: those far from 1 in size come as tensors."""
+    return replace(a, ordinary=True, sound=True)
+
+
+def between(low: float, a: DoubleWord, high: float) -> DoubleWord:
+    """The same number where it is known to lie between two others, and anything elsewhere."""
+    return replace(a, range=(max(a.range[0], low), min(a.range[1], high)), known=None)
 
 
 def rounded(a: DoubleWord, kind: Type = F32) -> Value:
     """The nearest float32; −0 and infinity as the first word has them. As float64, all digits."""
     a = carefully(a)
     factor = a.factor if isinstance(a.factor, float) else convert(a.factor, kind)
-    if a.low is None:
-        total = convert(a.high, kind)
-    elif kind is F64:
-        total = convert(a.high, F64) + convert(or_zero(sound(a)), F64)
-    elif a.sound and a.positive:
-        total = a.high + a.low
+    if kind is F64:
+        total = convert(a.high, F64)
+        total = total if a.low is None else total + convert(or_zero(sound(a)), F64)
     else:
-        total = select(abs(a.low) < abs(a.high), a.high + a.low, a.high)
+        total = nearest(a)
     return total if factor == 1.0 else total * factor
+
+
+def nearest(a: DoubleWord) -> Value:
+    """The word nearest to high + low."""
+    if a.low is None:
+        return a.high
+    if a.nearest is not None:
+        return a.nearest()
+    total = a.high + a.low
+    return total if a.safe else select(abs(a.low) < abs(a.high), total, a.high)
 
 
 def sound(a: DoubleWord) -> DoubleWord:
@@ -141,13 +196,37 @@ def plain(a: DoubleWord) -> DoubleWord:
     return DoubleWord(a.high * a.factor, low, a.range, sound=a.sound)
 
 
+def with_factor_of(a: DoubleWord, b: DoubleWord) -> DoubleWord:
+    """The number ``b`` with the factor of ``a``, where both are known and set something apart."""
+    known = isinstance(a.factor, float) and isinstance(b.factor, float)
+    if not known or a.factor == b.factor or 1.0 in (a.factor, b.factor):
+        return b
+    moved = plain(replace(b, factor=b.factor / a.factor))
+    return replace(moved, factor=a.factor, slack=b.slack)
+
+
 def negative(a: DoubleWord) -> DoubleWord:
     """−a."""
     low = None if a.low is None else -a.low
     known = None if a.known is None else -a.known
     span = -a.range[1], -a.range[0]
-    careful = None if a.careful is None else lambda: negative(carefully(a))
-    return DoubleWord(-a.high, low, span, a.factor, known, a.sound, careful=careful)
+    return DoubleWord(
+        -a.high,
+        low,
+        span,
+        a.factor,
+        known,
+        a.sound,
+        careful=changed(negative, a.careful),
+        slack=a.slack,
+        nearest=changed(operator.neg, a.nearest),
+        leaning=changed(negative, a.leaning),
+    )
+
+
+def changed(change: Callable[[T], T], write: Callable[[], T] | None) -> Callable[[], T] | None:
+    """Writes the changed number, where the other way of writing it is there."""
+    return None if write is None else lambda: change(write())
 
 
 def carefully(a: DoubleWord) -> DoubleWord:
@@ -160,7 +239,7 @@ def absolute(a: DoubleWord) -> DoubleWord:
     if a.range[0] >= 0:
         return a
     low = None if a.low is None else bits(bits(a.low) ^ (bits(a.high) & -(2**31)))
-    return DoubleWord(abs(a.high), low, a.sizes, a.factor, sound=a.sound)
+    return DoubleWord(abs(a.high), low, a.sizes, a.factor, sound=a.sound, slack=a.slack)
 
 
 def sign(a: DoubleWord) -> DoubleWord:
@@ -175,7 +254,7 @@ def with_sign(size: DoubleWord, x: DoubleWord) -> DoubleWord:
         low = bits(bits(size.low) ^ (bits(x.high) & -(2**31)))
     most = size.range[1]
     high = with_sign_of(size.high, x.high)
-    return DoubleWord(high, low, (-most, most), size.factor, sound=size.sound)
+    return DoubleWord(high, low, (-most, most), size.factor, sound=size.sound, slack=size.slack)
 
 
 def normalised(a: DoubleWord) -> DoubleWord:
@@ -185,11 +264,15 @@ def normalised(a: DoubleWord) -> DoubleWord:
         return a
     high = a.high + a.low
     rest = (a.high - high) + a.low
-    return DoubleWord(high, rest, a.range, a.factor, sound=a.moderate)
+    return DoubleWord(
+        high, rest, a.range, a.factor, sound=a.moderate, slack=1.0, nearest=lambda: high
+    )
 
 
 def choose(condition: Value, a: DoubleWord, b: DoubleWord) -> DoubleWord:
     """``a`` where the condition holds, else ``b``."""
+    a, b = _set_apart_like(a, b), _set_apart_like(b, a)
+    b = with_factor_of(a, b)
     factor = a.factor
     if not (factor is b.factor or factor == b.factor):
         factor = select(condition, word(a, a.factor), word(b, b.factor))
@@ -198,13 +281,32 @@ def choose(condition: Value, a: DoubleWord, b: DoubleWord) -> DoubleWord:
         low = select(condition, or_zero(a), or_zero(b))
     span = min(a.range[0], b.range[0]), max(a.range[1], b.range[1])
     high = select(condition, a.high, b.high)
-    careful = None
+    chosen = DoubleWord(high, low, span, factor, sound=a.sound and b.sound)
+    chosen = replace(chosen, slack=max(slack(a), slack(b)))
     if a.careful is not None or b.careful is not None:
+        chosen = replace(chosen, careful=lambda: choose(condition, carefully(a), carefully(b)))
+    if (a.low is None) != (b.low is None) or (a.safe and b.safe):
+        chosen = replace(chosen, nearest=lambda: select(condition, nearest(a), nearest(b)))
+    if (one := a.leaning) is not None and (other := b.leaning) is not None:
+        chosen = replace(chosen, leaning=lambda: choose(condition, one(), other()))
+    return chosen
 
-        def careful() -> DoubleWord:
-            return choose(condition, carefully(a), carefully(b))
 
-    return DoubleWord(high, low, span, factor, sound=a.sound and b.sound, careful=careful)
+def _set_apart_like(a: DoubleWord, b: DoubleWord) -> DoubleWord:
+    """A constant with the same factor as a number that has one: then there is none to choose."""
+    if a.known is None or a.factor != 1.0 or not isinstance(b.factor, float) or b.factor == 1.0:
+        return a
+    words = number(a.high.builder, a.known / Fraction(b.factor))
+
+    def set_apart(words: DoubleWord) -> DoubleWord:
+        return replace(words, range=a.range, factor=b.factor, known=None)
+
+    return replace(set_apart(words), leaning=changed(set_apart, words.leaning))
+
+
+def slack(a: DoubleWord) -> float:
+    """The largest size of the second word, in units of 2⁻²⁴ of the number."""
+    return 0.0 if a.low is None else a.slack
 
 
 def or_zero(a: DoubleWord) -> Value:

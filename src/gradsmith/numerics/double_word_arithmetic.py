@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from math import inf
+from functools import partial
+from math import frexp, inf
 
-from gradsmith.numerics.builder import Value, fma, select, sqrt, two_sum
+from gradsmith.numerics.builder import Value, fma, maximum, minimum, select, sqrt, two_sum
 from gradsmith.numerics.double_word import (
     EVERYTHING,
     LEAST,
     MODERATE,
+    UNIT,
     DoubleWord,
     Range,
+    changed,
     negative,
     normalised,
     number,
+    or_zero,
     plain,
+    slack,
+    with_factor_of,
     word,
 )
 from gradsmith.numerics.program import is_power_of_two
@@ -25,6 +32,10 @@ ASIDE = 64
 """What is tiny is kept times 2 to this power."""
 _LARGE = 2.0**30
 _TINY = 2.0**-90  # and a product of which the second word is subnormal
+LEAN = 2.0**-20
+"""By this share first words are smaller than their number, so that second ones are positive: more
+than all that first words lack anyway, and so little that what it makes a product of second words
+is still far below what counts."""
 _STEPS = 4  # up to so many divisions
 
 
@@ -32,6 +43,10 @@ def add(a: DoubleWord, b: DoubleWord) -> DoubleWord:
     """The sum a + b."""
     if a.sizes[::-1] < b.sizes[::-1]:
         a, b = b, a
+    for one, other in ((a, b), (b, a)):
+        if one.known == 1 and other.plus_one is not None:
+            return other.plus_one()
+    b = with_factor_of(a, b)
     together = a.factor is b.factor or a.factor == b.factor
     if not together:
         a = plain(a)
@@ -42,6 +57,9 @@ def add(a: DoubleWord, b: DoubleWord) -> DoubleWord:
     low: Value | None
     if larger:
         high, low = _sum_of_larger(a.high, b.high, factor)
+    elif min(a.range[0], b.range[0]) >= 0:
+        high = a.high + b.high
+        low = minimum(a.high, b.high) - (high - maximum(a.high, b.high))
     else:
         high, low = two_sum(a.high, b.high)
     if b.low is not None:
@@ -50,9 +68,11 @@ def add(a: DoubleWord, b: DoubleWord) -> DoubleWord:
     span = _range(a.range[0] + b.range[0], a.range[1] + b.range[1])
     finite = a.sound and b.sound and max(map(abs, span)) < MODERATE
     result = DoubleWord(high, low, span, a.factor, sound=finite)
-    cancels = a.range[0] < 0 < b.range[1] or b.range[0] < 0 < a.range[1]
-    exact = a.low is None and b.low is None
-    return normalised(result) if cancels and not exact else result
+    if a.low is None and b.low is None:
+        return replace(result, slack=1.0, nearest=lambda: high)
+    if a.range[0] < 0 < b.range[1] or b.range[0] < 0 < a.range[1]:  # where terms cancel
+        return normalised(result)
+    return replace(result, slack=1.0 + max(slack(a), slack(b)))
 
 
 def _sum_of_larger(a: Value, b: Value, factor: float | Value) -> tuple[Value, Value]:
@@ -76,7 +96,7 @@ def multiply(a: DoubleWord, b: DoubleWord) -> DoubleWord:
         return divide(above, multiply(below, below))
     if a.factor == 1.0:
         a, b = b, a
-    b = plain(b)
+    a, b = plain(a) if a.invertible else a, plain(b)
     for one, other in ((a, b), (b, a)):
         if one.known is not None and one.low is None and is_power_of_two(one.known):
             return _times_power_of_two(other, one)
@@ -85,7 +105,7 @@ def multiply(a: DoubleWord, b: DoubleWord) -> DoubleWord:
     result = _product_of(a, b)
     if a.low is None:
         a, b = b, a  # b is the one that is moved
-    if a.low is None or b.sizes[0] > 1 / MODERATE:
+    if a.low is None or b.sizes[0] > 1 / MODERATE or (a.linear and b.ordinary):
         return result
     return replace(result, careful=lambda: _product_of(*_balanced(a, b, None)))
 
@@ -102,10 +122,22 @@ def _by_the_same(a: DoubleWord, b: DoubleWord) -> tuple[DoubleWord, DoubleWord] 
 
 
 def _times_power_of_two(a: DoubleWord, power: DoubleWord) -> DoubleWord:
-    if power.known == 1:
+    if power.known is None or power.known == 1:
         return a
+    result = replace(
+        a,
+        range=_span(a, power),
+        known=None,
+        power=None,
+        quotient=None,
+        careful=None,
+        leaning=changed(partial(_times_power_of_two, power=power), a.leaning),
+    )
+    if isinstance(a.factor, float) and a.factor != 1.0 and 0 < power.known < _LARGE:
+        return replace(result, factor=a.factor * float(power.known))
     low = None if a.low is None else a.low * power.high
-    return DoubleWord(a.high * power.high, low, _span(a, power), a.factor, sound=a.sound)
+    word = changed(lambda value: value * power.high, a.nearest if abs(power.known) > 1 else None)
+    return replace(result, high=a.high * power.high, low=low, nearest=word)
 
 
 def _product_of(a: DoubleWord, b: DoubleWord) -> DoubleWord:
@@ -117,7 +149,42 @@ def _product_of(a: DoubleWord, b: DoubleWord) -> DoubleWord:
         low = low if b.low is None else fma(a.high, b.low, low)
         low = low if a.low is None else fma(b.high, a.low, low)
     finite = a.sound and b.sound and a.moderate and b.moderate
-    return DoubleWord(high, low, _span(a, b), a.factor, sound=finite)
+    result = DoubleWord(
+        high, low, _span(a, b), a.factor, sound=finite, slack=1.0 + slack(a) + slack(b)
+    )
+    result = replace(result, nearest=lambda: _nearest_product(a, b, result))
+    for one, other in ((a, b), (b, a)):
+        if one.leaning is not None and other.moderate and result.slack + 1.0 < LEAN / UNIT:
+            return replace(result, leaning=partial(_leaning_product, one.leaning, other))
+    return result
+
+
+def _leaning_product(leaning: Callable[[], DoubleWord], b: DoubleWord) -> DoubleWord:
+    product = _product_of(replace(leaning(), leaning=None), replace(b, leaning=None))
+    return replace(product, nearest=None)
+
+
+def _nearest_product(a: DoubleWord, b: DoubleWord, product: DoubleWord) -> Value:
+    """The product in one word: what its first word loses need not be known to be rounded with."""
+    if a.low is None and b.low is None:
+        return product.high
+    for one, other in ((a, b), (b, a)):
+        if other.low is None and one.leaning is not None:
+            return _times_one_word(one.leaning(), other.high)
+    if a is b:
+        rest = (a.high + a.high) * or_zero(a)
+    elif a.low is None:
+        rest = a.high * or_zero(b)
+    else:
+        rest = b.high * a.low
+        rest = rest if b.low is None else fma(a.high, b.low, rest)
+    total = fma(a.high, b.high, rest)
+    return total if product.safe else select(abs(rest) < abs(product.high), total, product.high)
+
+
+def _times_one_word(leaning: DoubleWord, b: Value) -> Value:
+    """The product in one word, infinities and zeros included."""
+    return fma(leaning.high, b, or_zero(leaning) * b)
 
 
 def _span(a: DoubleWord, b: DoubleWord) -> Range:
@@ -136,16 +203,24 @@ def _balanced(
     """
     one = word(b, 1.0)
     if factor is None:
-        tiny = abs(a.high * b.high) < _TINY
+        size = abs(a.high * b.high)
+        tiny = (size < _TINY) & (size > 0.0)  # 0 times what is large stays 0
         moved = select(tiny, word(b, 2.0**ASIDE), one)
         kept = select(tiny, word(b, 2.0**-ASIDE), one)
     else:
-        within = b.high < _LARGE if b.range[0] > -_LARGE else abs(b.high) < _LARGE
-        moved = select(within, one, factor)
-        kept = select(within, factor, one)
+        end = _end(a, factor)
+        large = (b.high if b.range[0] > -end else abs(b.high)) >= end
+        moved = select(large, factor, one)
+        kept = select(large, one, factor)
     low = None if b.low is None else b.low * moved
     held = DoubleWord(b.high * moved, low, b.range, sound=b.sound)
     return replace(a, factor=kept, careful=None), held
+
+
+def _end(a: DoubleWord, factor: float | Value) -> float:
+    """Up to here no multiple of the first word of ``a`` overflows, as far as that is known."""
+    most = a.sizes[1] / factor if isinstance(factor, float) else inf
+    return _LARGE if most == inf else min(2.0 ** (126 - frexp(most)[1]), MODERATE)
 
 
 def divide(a: DoubleWord, b: DoubleWord) -> DoubleWord:
@@ -156,12 +231,13 @@ def divide(a: DoubleWord, b: DoubleWord) -> DoubleWord:
             a = divide(a, base)
         return a
     given = a, b
+    factor = a.factor
+    if a.factor == 1.0 and isinstance(b.factor, float) and b.factor > 1.0:
+        factor, b = 1.0 / b.factor, replace(b, factor=1.0)
     b = plain(b)
-    inverse = 1.0 / b.high
+    inverse = _over(1.0, b)
     high = inverse if a.known == 1 else a.high * inverse
-    left = fma(-high, b.high, a.high)
-    left = left if a.low is None else left + a.low
-    left = left if b.low is None else fma(-high, b.low, left)
+    left = _left_over(a, b, high)
     least, most = b.sizes
     span = EVERYTHING
     if b.range[0] > 0 or b.range[1] < 0:
@@ -169,9 +245,55 @@ def divide(a: DoubleWord, b: DoubleWord) -> DoubleWord:
         span = _range(min(ends), max(ends))
     if a.positive and b.positive:
         span = max(span[0], LEAST), span[1]
-    moderate = least > 1 / MODERATE and most < MODERATE and a.moderate
+    moderate = (b.invertible or (least >= 1 / MODERATE and most <= MODERATE)) and a.moderate
     finite = a.sound and b.sound and moderate
-    return DoubleWord(high, left * inverse, span, a.factor, sound=finite, quotient=given)
+    result = DoubleWord(high, left * inverse, span, factor, sound=finite, quotient=given)
+    lacks = slack(a) + slack(b) + 2.0
+    result = replace(result, slack=lacks)
+    leans = b.positive and lacks < LEAN / UNIT - 1.0
+    if not result.safe:
+        if a.low is None and b.sound and leans and least >= 1 / MODERATE and most <= MODERATE:
+            # The sign of the dividend is that of both terms.
+            one = number(b.high.builder, Fraction(1))
+            reciprocal = partial(_leaning_quotient, one, b, result)
+            result = replace(result, nearest=lambda: _times_one_word(reciprocal(), a.high))
+        return result
+    if a.known == 1:
+        # What is beyond is nothing in one word.
+        whole = 1.0 / b.high
+        result = replace(result, nearest=lambda: fma(whole, _left_over(a, b, whole), whole))
+    elif a.low is not None:
+        result = replace(result, nearest=lambda: _nearest_quotient(a, b, inverse))
+    if result.positive and leans:
+        result = replace(result, leaning=lambda: _leaning_quotient(a, b, result))
+    return result
+
+
+def _over(number: float, b: DoubleWord) -> Value:
+    """The number over the first word of ``b``."""
+    quotient = number / b.high
+    return quotient if b.beyond is None else select(b.beyond, 0.0, quotient)
+
+
+def _left_over(a: DoubleWord, b: DoubleWord, quotient: Value) -> Value:
+    """What is left of ``a`` after the division."""
+    left = fma(-quotient, b.high, a.high)
+    left = left if a.low is None else left + a.low
+    return left if b.low is None else fma(-quotient, b.low, left)
+
+
+def _nearest_quotient(a: DoubleWord, b: DoubleWord, inverse: Value) -> Value:
+    """The quotient in one word: its first one need not be known to be rounded with."""
+    lost = fma(-inverse, b.high, 1.0)
+    lost = lost if b.low is None else fma(-inverse, b.low, lost)
+    return fma(a.high, inverse, fma(a.high, lost, or_zero(a)) * inverse)
+
+
+def _leaning_quotient(a: DoubleWord, b: DoubleWord, quotient: DoubleWord) -> DoubleWord:
+    inverse = _over(1.0 - LEAN, b)
+    high = inverse if a.known == 1 else a.high * inverse
+    low = _left_over(a, b, high) * inverse
+    return replace(quotient, high=high, low=low, nearest=None, leaning=None, quotient=None)
 
 
 def square_root(a: DoubleWord) -> DoubleWord:
@@ -182,7 +304,9 @@ def square_root(a: DoubleWord) -> DoubleWord:
     left = left if a.low is None else left + a.low
     span = tuple(max(end, 0.0) ** 0.5 for end in a.range)
     finite = a.sound and a.range[0] > 1 / MODERATE and a.moderate
-    return DoubleWord(high, left * (0.5 / high), (span[0], span[1]), sound=finite)
+    return DoubleWord(
+        high, left * (0.5 / high), (span[0], span[1]), sound=finite, slack=2.0 + slack(a)
+    )
 
 
 def integer_power(base: DoubleWord, exponent: int) -> DoubleWord:

@@ -53,6 +53,8 @@ _EACH = 4  # points with the same exponent
 _DENSE = np.arange(-12, 7), 40  # and where most formulas bend, so many more
 Columns = Mapping[str, Array]
 
+_ALIKE = 1.01  # errors up to this ratio
+
 _ROUNDED_TWICE = 0.76
 """What is left of them: a subnormal result is rounded to 24 digits, then to those it has."""
 
@@ -125,7 +127,10 @@ def choose(
                 mended = replace(stable, expression=expression)
                 _enter(open_ways, mended, way.scheme, way.budget)
     # Where all lose everything somewhere, what has more digits loses less elsewhere.
-    return min(tried, key=lambda way: (way.error, -rank(way.scheme)))
+    least = min(way.error for way in tried)
+    return max(
+        (way for way in tried if way.error <= _ALIKE * least), key=lambda way: rank(way.scheme)
+    )
 
 
 @dataclass(frozen=True, slots=True, order=True)

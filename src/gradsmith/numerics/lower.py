@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 from gradsmith.calculus.exact import Evaluator
@@ -28,8 +28,9 @@ from gradsmith.formula.expression import (
 )
 from gradsmith.numerics.arithmetic import DOUBLE_WORDS, Arithmetic, of_words
 from gradsmith.numerics.builder import Builder, Value, convert, fma
+from gradsmith.numerics.double_word import between, of_number
 from gradsmith.numerics.elementary.accuracy import Accuracy
-from gradsmith.numerics.fewer_divisions import with_fewer_divisions
+from gradsmith.numerics.fewer_divisions import with_fewer_choices, with_fewer_divisions
 from gradsmith.numerics.program import (
     BOOL,
     F32,
@@ -92,15 +93,17 @@ def lower(
     Raises:
         NotImplementedError: a function has neither instructions nor a definition.
     """
-    if not scheme.double_word:  # whose quotients keep account of more than their values
-        roots = with_fewer_divisions(roots)
+    # The quotients of double words keep account of more than their values, and of more range.
+    roots = with_fewer_choices(roots) if scheme.double_word else with_fewer_divisions(roots)
     builder = Builder()
     given = {name: builder.input(name, kind) for name, kind in inputs.items()}
     arithmetic = scheme.arithmetic
     writer = _Writer(builder, arithmetic, roots, numbers)
     for name, value in given.items():
         held = convert(value, F32) if name in short and scheme.compute is F32 else value
-        writer.done[Symbol(name)] = arithmetic.taken(held)
+        taken = arithmetic.taken(held)
+        one_for_all = scheme.double_word and name in numbers
+        writer.done[Symbol(name)] = of_number(taken) if one_for_all else taken
     kind = storage or scheme.compute
     return builder.program(*(arithmetic.rounded(writer.value(root), kind) for root in roots))
 
@@ -120,6 +123,7 @@ class _Writer:
         self.arithmetic = arithmetic
         self.kind = arithmetic.kind
         self.done: dict[Expr, Any] = {}
+        self.within = _known_ranges(roots) if arithmetic is DOUBLE_WORDS else {}
         calls = [node for node in walk(*roots) if isinstance(node, Call)]
         self.uses = Counter(arg for call in calls for arg in call.args)
         self.quotients = Counter(call.args[1] for call in calls if call.function is v.DIV)
@@ -187,7 +191,11 @@ class _Writer:
             return inverse if is_one else rules[v.MUL](self.done[node.args[0]], inverse)
         if node.function in rules or node.function in functions:
             write = rules.get(node.function) or functions[node.function]
-            return write(*(self.done[arg] for arg in node.args))
+            operands = [self.done[arg] for arg in node.args]
+            if node in self.within:
+                low, high = self.within[node]
+                operands = [between(low, operands[0], high)]
+            return write(*operands)
         return self.done[v.expand_definition(node)]
 
     def number(self, value: Fraction | float) -> Any:
@@ -272,6 +280,42 @@ class _Writer:
         return number_of_bits(self.kind, bits + (1 if away else -1))
 
 
+def _known_ranges(roots: Sequence[Expr]) -> dict[Expr, tuple[float, float]]:
+    """Between which numbers an argument lies wherever the value of the function counts.
+
+    In where(x > 0, x, exp(x)) only exponentials of what is not positive are ever chosen.
+    """
+    known: dict[Expr, tuple[float, float]] = {}
+    for choice in walk(*roots):
+        if not (isinstance(choice, Call) and choice.function is v.where):
+            continue
+        condition, *branches = choice.args
+        if not (isinstance(condition, Call) and condition.function in _UP_TO):
+            continue
+        u, end = condition.args
+        if not isinstance(end, Number):
+            continue
+        below, above = (-inf, float(end.value)), (float(end.value), inf)
+        spans = (below, above) if _UP_TO[condition.function] else (above, below)
+        for branch, other, span in zip(branches, reversed(branches), spans, strict=True):
+            calls = [node for node in walk(branch) if isinstance(node, Call) and node.args == (u,)]
+            needed = _needed_without(choice, other, roots) if calls else set()
+            known.update((call, span) for call in calls if call not in needed)
+    return known
+
+
+def _needed_without(choice: Call, other: Expr, roots: Sequence[Expr]) -> set[Expr]:
+    """All that is computed if one branch of a choice is not, but only the other one."""
+    found: set[Expr] = set()
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        if node not in found:
+            found.add(node)
+            stack.extend((choice.args[0], other) if node is choice else node.args)
+    return found
+
+
 def _is_condition(node: Expr) -> bool:
     return isinstance(node, Call) and node.function.boolean
 
@@ -287,6 +331,9 @@ def _constant(node: Expr) -> Fraction | float:
     mantissa, exponent = middle.man_exp()
     return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
 
+
+# Comparisons of an argument with a number, and whether it is below where they hold.
+_UP_TO = {v.LT: True, v.LE: True, v.GT: False, v.GE: False}
 
 _EXACTLY: dict[Function, Callable[..., bool]] = {
     v.LT: operator.lt,

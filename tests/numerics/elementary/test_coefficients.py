@@ -136,7 +136,9 @@ def generator() -> Iterator[ModuleType]:
         yield module
 
 
-@pytest.mark.parametrize("family", ["exponential", "hyperbolic", "logarithm"])
+@pytest.mark.parametrize(
+    "family", ["exponential", "hyperbolic", "hyperbolic_table", "logarithm", "logarithm_table"]
+)
 def test_the_generator_makes_what_is_there(generator: ModuleType, family: str) -> None:
     text = (generator.MODULES / f"{family}.py").read_text()
     assert generator.generate(family) == text

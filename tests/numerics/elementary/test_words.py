@@ -6,13 +6,15 @@ The limits are what a search over far more points found, rounded up; see ``test_
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from functools import cache
 
 import numpy as np
 import pytest
 
 from gradsmith.numerics.builder import Builder
-from gradsmith.numerics.double_word import DoubleWord, rounded
+from gradsmith.numerics.double_word import DoubleWord, number, rounded
+from gradsmith.numerics.double_word_arithmetic import add, divide
 from gradsmith.numerics.elementary import words
 from gradsmith.numerics.interpreter import run
 from gradsmith.numerics.program import F32, F64, Program, Type
@@ -35,7 +37,7 @@ RELATIVE = {
     "expm1": 2.0**-28.8,
     "log": 2.0**-29.0,
     "log1p": 2.0**-28.6,
-    "tanh": 2.0**-28.3,
+    "tanh": 2.0**-28.4,
 }
 # Of smaller numbers the second word is subnormal, or nothing.
 TINY = 2.0**-100
@@ -111,6 +113,44 @@ def test_log1p_between_zero_and_one() -> None:
         relative_error(float(y), exact("log1p", float(x))) for x, y in zip(at, values, strict=True)
     ]
     assert worst(errors, at)[0] <= RELATIVE["log1p"], worst(errors, at)
+
+
+def test_exp_next_to_its_end() -> None:
+    """There 2ᵏ is out of range before eˣ is: what is left of x is twice as large, and what that
+    is rounded by."""
+    x = np.linspace(88.6, 88.72, 500).astype(np.float32)
+    (values,) = run(written(words.exp, F64), x)
+    errors = [
+        relative_error(float(y), exact("exp", float(at))) for at, y in zip(x, values, strict=True)
+    ]
+    assert worst(errors, x)[0] <= 2 * RELATIVE["exp"], worst(errors, x)
+
+
+@pytest.mark.parametrize("span", [(-np.inf, np.inf), (-80.0, 100.0), (-np.inf, 50.0), (-30.0, 0.0)])
+def test_one_plus_exp(span: tuple[float, float]) -> None:
+    """Its second word too: what the sum rounds is a part of it, but for 2⁻³⁰ of a large one."""
+    builder = Builder()
+    x = DoubleWord(builder.input("x", F32), range=span)
+    one = number(builder, Fraction(1))
+    total = add(one, words.exp(x))
+    program = builder.program(rounded(total, F64), rounded(divide(one, total), F64))
+    rng = np.random.default_rng(SEED)
+    low, high = max(span[0], -105.0), min(span[1], 125.0)
+    at = np.concatenate(
+        [
+            rng.uniform(low, high, 3000),
+            rng.uniform(-2, 0, 1000),
+            rng.uniform(low, min(high, 21), 1000),
+        ]
+    )
+    at = at.astype(np.float32)
+    total_of, inverse = run(program, at)
+    with np.errstate(over="ignore"):
+        expected = 1 + np.exp(at.astype(np.float64))
+    limit = np.where(at > 0.7 * 20, RELATIVE["exp"] + 2.0**-30, RELATIVE["exp"])
+    assert (np.abs(total_of / expected - 1) <= limit).all()
+    seen = expected < 2.0**100
+    assert (np.abs(inverse * expected - 1) <= limit)[seen].all()
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=name_of)

@@ -1,7 +1,8 @@
 """Elementary functions as instructions, accurate on the whole range of their format.
 
 Each takes values of one format, float64 or float32, and how accurate it must be. It writes
-straight-line code without tables: special cases are selected, not branched to.
+straight-line code: special cases are selected, not branched to. Tables are so small that registers
+hold them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """tanh, sinh, cosh and asinh: on the whole range, odd or even to the last bit.
 
-tanh comes from expm1, so that nothing cancels near 0. sinh and cosh come from the even and the odd
-part of eʳ, which need neither a division nor e⁻ˣ:
+tanh comes from expm1, so that nothing cancels near 0, and in float32 from a table. sinh and cosh
+come from the even and the odd part of eʳ, which need neither a division nor e⁻ˣ:
 
     sinh x = (2ᵏ + 2⁻ᵏ)/2·sinh r + (2ᵏ − 2⁻ᵏ)/2·cosh r    for x = k·log 2 + r,
 
@@ -26,13 +26,14 @@ from gradsmith.numerics.builder import (
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.elementary.coefficients import exponential, hyperbolic
 from gradsmith.numerics.elementary.exponential import expm1_parts
+from gradsmith.numerics.elementary.hyperbolic_table import tanh_of_size
 from gradsmith.numerics.elementary.logarithm import log1p_of_sum
 from gradsmith.numerics.elementary.polynomial import horner
 from gradsmith.numerics.elementary.reduction import LAYOUTS, power_of_two, reduce, reduce_quickly
 from gradsmith.numerics.program import F32, F64
 
-# From here up tanh(x) rounds to 1.
-_ONE = {F64: 22.0, F32: 11.0}
+# From here up tanh(x) rounds to 1 in float64.
+_ONE = 22.0
 # From here up sinh and cosh are infinite, just above where they round to that.
 _INFINITE = {F64: 710.5, F32: 89.5}
 _SHORT_INFINITE = 700.0
@@ -47,10 +48,12 @@ _ONE_SIDED = {F64: 40.0, F32: 20.0}
 
 
 def tanh(x: Value, accuracy: Accuracy = Accuracy.FULL) -> Value:
-    """The hyperbolic tangent: (1 − e⁻²ˣ)/(1 + e⁻²ˣ), for x ≥ 0."""
-    if x.type is F64 and accuracy is Accuracy.SHORT:
+    """The hyperbolic tangent: in float64 (1 − e⁻²ˣ)/(1 + e⁻²ˣ), for x ≥ 0."""
+    if x.type is F32:
+        return with_sign_of(tanh_of_size(abs(x))[0], x)
+    if accuracy is Accuracy.SHORT:
         return with_sign_of(_tanh_short(abs(x)), x)
-    high, low = expm1_parts(maximum(abs(x) * -2.0, -2.0 * _ONE[x.type]), halved=False)
+    high, low = expm1_parts(maximum(abs(x) * -2.0, -2.0 * _ONE), halved=False)
     # −n − rest = e⁻²ˣ − 1, and d − lost = 2 − n − rest
     n = -(high + low)
     rest = -(low + (high + n))
@@ -64,7 +67,7 @@ def tanh(x: Value, accuracy: Accuracy = Accuracy.FULL) -> Value:
 
 
 def _tanh_short(x: Value) -> Value:
-    exponent, r = reduce_quickly(minimum(x, _ONE[F64]) * -2.0, LAYOUTS[F64].bias)
+    exponent, r = reduce_quickly(minimum(x, _ONE) * -2.0, LAYOUTS[F64].bias)
     scale = power_of_two(exponent)
     series = r * horner(r, exponential.EXPM1_SHORT.coefficients)
     lost = fma(-scale, series, 1.0 - scale)

@@ -10,8 +10,9 @@ numbers of float32.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from math import exp as exp_of
 from math import expm1 as expm1_of
 from math import inf, isqrt, nan
@@ -37,28 +38,32 @@ from gradsmith.numerics.double_word import (
     Range,
     absolute,
     choose,
-    negative,
-    number,
     plain,
     sound,
     with_sign,
 )
-from gradsmith.numerics.double_word_arithmetic import ASIDE, add, divide, multiply
+from gradsmith.numerics.double_word_arithmetic import ASIDE, LEAN
 from gradsmith.numerics.elementary.coefficients import exponential, logarithm
-from gradsmith.numerics.elementary.exponential import RANGE
+from gradsmith.numerics.elementary.hyperbolic_table import tanh_of_size
 from gradsmith.numerics.elementary.logarithm import exponent_of, lifted, offset_of, split
+from gradsmith.numerics.elementary.logarithm_table import LARGEST_REST, log1p_up_to_one
 from gradsmith.numerics.elementary.polynomial import horner
 from gradsmith.numerics.elementary.reduction import LAYOUTS
 from gradsmith.numerics.program import F32, bits_of_number, number_of_bits
 
 _LAYOUT = LAYOUTS[F32]
 _LN2 = _LAYOUT.ln2
-# Where an exponential that is kept times 2⁶⁴ is 0, with k + 64 = −bias.
+# Where an exponential that is kept times 2⁶⁴ is 0, with k + 64 = −127.
 _NOTHING = -(_LAYOUT.bias + ASIDE) * log_of(2.0)
 # From here up, and down, the exponential does not change what 1 is added to or subtracted from.
 _LARGE, _MINUS_ONE = 88.0, -25.0
 # Below this an exponential is kept times 2⁶⁴.
 _SMALL = -40.0
+# From here up an exponential is infinite.
+_INFINITE = 89.0
+# Of an exponential below this nothing is left beside 1; of 1 + eˣ above this, over 2⁶⁴, the
+# reciprocal is still a normal number.
+_NEGLIGIBLE, _BEYOND = -40.0, 131.0
 _SMALLEST_NORMAL = 2.0**-126
 _STEP_BITS = 4
 _STEPS = 2**_STEP_BITS
@@ -79,6 +84,12 @@ def _correction(root: Fraction) -> Fraction:
 
 
 _ROOTS = [_root_of_two(step) for step in range(_STEPS)]
+# Their bits, less those of step·2¹⁹. To these the count of steps is added, moved up to where above
+# the steps stands the exponent: that multiplies by a power of two without a multiplication.
+_POWERS = [
+    number_of_bits(F32, bits_of_number(F32, root) - (step << (_LAYOUT.places - _STEP_BITS)))
+    for step, root in enumerate(_ROOTS)
+]
 # The first one is −0, which leaves the sign of an argument −0.
 _CORRECTIONS: list[float | Fraction] = [-0.0, *(_correction(root) for root in _ROOTS[1:])]
 # Up to here log1p(x) is x, as far as two words show.
@@ -88,23 +99,50 @@ _TINY = 2.0**-31
 def exp(x: DoubleWord) -> DoubleWord:
     """eˣ, with all digits far below the range of float32."""
     x = plain(x)
-    held = maximum(x.high, _NOTHING)
-    offset = x.high.builder.number(F32, _LAYOUT.bias + ASIDE)
+    held = maximum(x.high, _NOTHING) if x.range[0] < _SMALL else x.high
+    if x.low is not None and x.range[1] > _INFINITE:  # there may be no second word
+        held = minimum(held, _INFINITE)
+    shifter = x.high.builder.number(F32, _shifter(ASIDE))
     factor: float | Value = 2.0**-ASIDE
-    if x.range[1] > 0:
-        # At the upper end 2ᵏ is out of range before eˣ is.
-        held = minimum(held, RANGE[F32][1])
+    if x.range[0] >= _SMALL:
+        shifter, factor = x.high.builder.number(F32, _shifter(0)), 1.0
+    elif x.range[1] > 0:
         small = x.high < _SMALL
-        offset = select(small, offset, _LAYOUT.bias - 1)
-        factor = select(small, x.high.builder.number(F32, 2.0**-ASIDE), 2.0)
-    parts = _reduced(x, held, offset)
-    r = parts.r
+        shifter = select(small, shifter, _shifter(0))
+        factor = select(small, x.high.builder.number(F32, 2.0**-ASIDE), 1.0)
+    parts = _reduced(x, held, shifter, x.range[1] > _LARGE)
+    r, power = parts.r, parts.power
     p = fma(r * r, horner(r, exponential.EXP_STEP_F32.coefficients), r)
-    total = fma(parts.root, p, parts.root)
-    low = fma(parts.root, p, parts.root - total)
-    scale = parts.scale
+    total = fma(power, p, power)
+    low = fma(power, p, power - total)
     span = max(_end(exp_of, x.range[0]), LEAST), _end(exp_of, x.range[1])
-    return DoubleWord(total * scale, low * scale, span, factor, sound=span[1] < inf)
+    result = DoubleWord(total, low, span, factor, sound=span[1] < inf, slack=1.0)
+
+    def leaning() -> DoubleWord:
+        high = fma(power, p - LEAN, power)
+        return replace(result, high=high, low=fma(power, p, power - high), leaning=None)
+
+    plus_one = None if x.range[1] <= 0 else partial(_one_plus_exp, x)
+    return replace(result, leaning=leaning, plus_one=plus_one)
+
+
+def _one_plus_exp(x: DoubleWord) -> DoubleWord:
+    """1 + eˣ, over 2⁶⁴: far from the ends of the range, so that no case is a special one."""
+    held, beyond = x.high, None
+    if x.range[0] < _NEGLIGIBLE:
+        held = maximum(held, _NEGLIGIBLE)
+    if x.range[1] > _BEYOND:
+        held, beyond = minimum(held, _BEYOND), x.high > _BEYOND
+    one = x.high.builder.number(F32, 2.0**-ASIDE)
+    parts = _reduced(x, held, x.high.builder.number(F32, _shifter(-ASIDE)))
+    r, power = parts.r, parts.power
+    p = fma(r * r, horner(r, exponential.EXP_STEP_F32.coefficients), r)
+    total = fma(power, p, power) + one
+    # −p·power and what the sum rounds: within 2⁻³⁰ of all, and exact where power is not 2²⁰ yet.
+    rest = (maximum(power, one) - total) + minimum(power, one)
+    low = fma(power, p, rest)
+    span = 1.0 + _end(exp_of, x.range[0]), 1.0 + _end(exp_of, x.range[1])
+    return DoubleWord(total, low, span, 2.0**ASIDE, slack=2.0, invertible=True, beyond=beyond)
 
 
 def expm1(x: DoubleWord) -> DoubleWord:
@@ -113,9 +151,8 @@ def expm1(x: DoubleWord) -> DoubleWord:
     held = maximum(x.high, _MINUS_ONE)
     if x.range[1] > _LARGE:
         held = clamped(x.high, _MINUS_ONE, _LARGE)
-    parts = _reduced(x, held, x.high.builder.number(F32, _LAYOUT.bias))
-    r, scale = parts.r, parts.scale
-    power = parts.root * scale
+    parts = _reduced(x, held, x.high.builder.number(F32, _shifter(0)))
+    r, power = parts.r, parts.power
     if x.range[1] <= 0:
         others = 1.0 - power
         others_low = (1.0 - others) - power
@@ -129,22 +166,35 @@ def expm1(x: DoubleWord) -> DoubleWord:
     low = fma(power, left, lost)
     if x.low is not None:
         high = select(equal(x.high, 0.0), x.high, high)
-    return DoubleWord(high, low, (expm1_of(x.range[0]), _end(expm1_of, x.range[1])))
+    span = expm1_of(x.range[0]), _end(expm1_of, x.range[1])
+    return DoubleWord(high, low, span, slack=1.0, linear=x.low is None)
 
 
 def tanh(x: DoubleWord) -> DoubleWord:
-    """The hyperbolic tangent: −expm1(−2|x|)/(2 + expm1(−2|x|))."""
-    builder = x.high.builder
-    size = absolute(plain(x))
-    part = negative(expm1(multiply(number(builder, Fraction(-2)), size)))
-    quotient = divide(part, add(number(builder, Fraction(2)), negative(part)))
-    return with_sign(DoubleWord(quotient.high, quotient.low, (0.0, tanh_of(size.range[1]))), x)
+    """The hyperbolic tangent, from a table."""
+    x = sound(plain(x))
+    size = absolute(x)
+    high, low = tanh_of_size(size.high, size.low, size.range[1])
+    y = DoubleWord(high, low, (0.0, 1.0))
+    y = y if x.positive else with_sign(y, x)
+    span = tanh_of(x.range[0]), tanh_of(x.range[1])
+    return replace(y, range=span, slack=1.0, nearest=lambda: y.high)
 
 
-def _reduced(x: DoubleWord, held: Value, offset: Value) -> _Reduced:
-    """Of x where it is ``held``, of ``held`` elsewhere; such that 0 ≤ k + offset < 256."""
-    shifter = offset * float(_STEPS) + _LAYOUT.shifter
+def _shifter(offset: int) -> float:
+    """What rounds 16·x/log 2 to an integer when added to it, and adds an offset to k."""
+    shifter: float = _LAYOUT.shifter + offset * _STEPS
+    return shifter
+
+
+def _reduced(x: DoubleWord, held: Value, shifter: Value, open_ended: bool = False) -> _Reduced:
+    """Of x where it is ``held``, of ``held`` elsewhere; such that −127 ≤ k + offset ≤ 127.
+
+    With an open end r is what x exceeds that by.
+    """
     shifted = fma(held, _STEPS * _LAYOUT.log2_e, shifter)
+    if open_ended:  # 2ᵏ is out of range before eˣ is
+        shifted = minimum(shifted, _shifter(_LAYOUT.bias + 1) - 1)
     count = shifted - shifter
     first = fma(count, -_LN2[0] / _STEPS, held)
     place = bits(shifted)
@@ -152,26 +202,24 @@ def _reduced(x: DoubleWord, held: Value, offset: Value) -> _Reduced:
     if x.low is not None:  # out of range the second word is anything
         second = select(equal(held, x.high), second + x.low, second)
     r = first + second
-    # Above the steps stands k with its offset.
-    scale = bits((place << (_LAYOUT.places - _STEP_BITS)) & -(2**_LAYOUT.places))
-    return _Reduced(r, (first - r) + second, lookup(place, _ROOTS), scale)
+    power = bits(bits(lookup(place, _POWERS)) + (place << (_LAYOUT.places - _STEP_BITS)))
+    return _Reduced(r, (first - r) + second, power)
 
 
 @dataclass(frozen=True, slots=True)
 class _Reduced:
-    """x = k·log 2 + log(root) + r + rest.
+    """x = log(power) + r + rest.
 
     Attributes:
         r: not above log(2)/32 in size, or only just; next to 0 it is x.
         rest: what rounding took from r.
-        root: of a power of two from 1 to 2, the sixteenth, rounded.
-        scale: 2ᵏ, times the power of two to which the offset belongs.
+        power: of two, its exponent a multiple of 1/16, rounded; times two to the offset. 0 for
+            k = −127 with its offset, and the fractions above it are subnormal.
     """
 
     r: Value
     rest: Value
-    root: Value
-    scale: Value
+    power: Value
 
 
 def _curved(r: Value, p: Value, p_low: Value) -> tuple[Value, Value]:
@@ -199,7 +247,9 @@ def log1p(x: DoubleWord) -> DoubleWord:
     x = sound(plain(x))
     span = _end(log1p_of, x.range[0]), _end(log1p_of, x.range[1])
     if x.range[0] >= 0 and x.range[1] <= 1:
-        return _log_between_one_and_two(x, span)
+        high, low = log1p_up_to_one(x.high, x.low)
+        span = max(span[0], LEAST) if x.positive else span[0], span[1]
+        return DoubleWord(high, low, span, slack=LARGEST_REST * 2.0**24)
     above = lifted(x.high + 1.0, 0.75)
     # A quarter of 2⁻ᵏ, since 2⁻ᵏ is subnormal for the largest k.
     scale = bits(-(2**31) - (above & -(2**_LAYOUT.places)))
@@ -208,17 +258,6 @@ def log1p(x: DoubleWord) -> DoubleWord:
     pair = _logarithm(offset_of(x.high) - exponent_of(above), f, rest)
     y = _with_pole(x.high, -1.0, pair, span)
     return choose(abs(x.high) < _TINY, x, y)
-
-
-def _log_between_one_and_two(x: DoubleWord, span: Range) -> DoubleWord:
-    upper = x.high > 0.5
-    f = select(upper, fma(x.high, 0.5, -0.5), x.high)
-    rest = None if x.low is None else select(upper, x.low * 0.5, x.low)
-    high, low = _series(f, rest)
-    part = select(upper, x.high.builder.number(F32, _LN2[0]), 0.0)
-    total = part + high
-    low = low + ((part - total) + high) + select(upper, x.high.builder.number(F32, _LN2[1]), 0.0)
-    return DoubleWord(total, low, (max(span[0], LEAST) if x.positive else span[0], span[1]))
 
 
 def _logarithm(minus_k: Value, f: Value, rest: Value | None) -> tuple[Value, Value]:

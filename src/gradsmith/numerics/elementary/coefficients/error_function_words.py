@@ -1,0 +1,248 @@
+"""Coefficients of ``error_function_words.py``: minimax fits.
+
+Made by ``python scripts/coefficients/generate.py error_function_words``: change the script that it
+runs, ``error_function_words.py``, and not this file.
+"""
+
+from __future__ import annotations
+
+from gradsmith.numerics.elementary.polynomial import Fit
+
+# First digits of SCALE x^2 + SHIFT say which of the intervals.
+SCALE = 0.9375
+
+# See above.
+SHIFT = 0.6875
+
+# In each of the intervals below.
+PLACES = (
+    float.fromhex("0x1.9a34800000000p-7"),
+    float.fromhex("0x1.abdc040000000p-2"),
+    float.fromhex("0x1.822ea60000000p-1"),
+    float.fromhex("0x1.0ea94c0000000p+0"),
+    float.fromhex("0x1.6099640000000p+0"),
+    float.fromhex("0x1.b9b4c80000000p+0"),
+    float.fromhex("0x1.10b9ba0000000p+1"),
+    float.fromhex("0x1.4b32ba0000000p+1"),
+    float.fromhex("0x1.9102f20000000p+1"),
+    float.fromhex("0x1.e136c80000000p+1"),
+    float.fromhex("0x1.20dffa0000000p+2"),
+    float.fromhex("0x1.58927a0000000p+2"),
+    float.fromhex("0x1.9c5d5a0000000p+2"),
+    float.fromhex("0x1.ea53bc0000000p+2"),
+    float.fromhex("0x1.24eb000000000p+3"),
+    float.fromhex("0x1.5bae3e0000000p+3"),
+)
+
+# 1/erfcx(x) = c0 + c1 r + ..., r = x - place
+# Largest relative error found: 2^-29.97.
+ERFCX_INVERSE = (
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.03a0880000000p+0"),
+            float.fromhex("0x1.229bb40000000p+0"),
+            float.fromhex("0x1.1531100000000p-2"),
+            float.fromhex("-0x1.1623740000000p-4"),
+            float.fromhex("0x1.ccc3f20000000p-13"),
+            float.fromhex("0x1.a00a8a0000000p-8"),
+        ),
+        low=float.fromhex("0x0.0p+0"),
+        high=float.fromhex("0x1.08654a2d4f6dbp-2"),
+        error=float.fromhex("0x1.96b5379955a43p-31"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.83a8f60000000p+0"),
+            float.fromhex("0x1.5271240000000p+0"),
+            float.fromhex("0x1.89cbfa0000000p-3"),
+            float.fromhex("-0x1.df350e0000000p-5"),
+            float.fromhex("0x1.35ab600000000p-7"),
+            float.fromhex("0x1.dae6bc0000000p-10"),
+        ),
+        low=float.fromhex("0x1.08654a2d4f6dbp-2"),
+        high=float.fromhex("0x1.279a74590331cp-1"),
+        error=float.fromhex("0x1.052a9f6b40853p-30"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.fa8e5a0000000p+0"),
+            float.fromhex("0x1.6ede120000000p+0"),
+            float.fromhex("0x1.1edce20000000p-3"),
+            float.fromhex("-0x1.6f926c0000000p-5"),
+            float.fromhex("0x1.482f4a0000000p-7"),
+            float.fromhex("-0x1.6170880000000p-11"),
+        ),
+        low=float.fromhex("0x1.279a74590331cp-1"),
+        high=float.fromhex("0x1.dca56432dd39bp-1"),
+        error=float.fromhex("0x1.fe0a1bd83e119p-32"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.365b600000000p+1"),
+            float.fromhex("0x1.81b5e60000000p+0"),
+            float.fromhex("0x1.ac438c0000000p-4"),
+            float.fromhex("-0x1.13470c0000000p-5"),
+            float.fromhex("0x1.130d940000000p-7"),
+            float.fromhex("-0x1.54bc3a0000000p-10"),
+        ),
+        low=float.fromhex("0x1.dca56432dd39bp-1"),
+        high=float.fromhex("0x1.2ee73dadc9b57p+0"),
+        error=float.fromhex("0x1.9ec9ba05bb31fp-33"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.7553260000000p+1"),
+            float.fromhex("0x1.9077160000000p+0"),
+            float.fromhex("0x1.3b77560000000p-4"),
+            float.fromhex("-0x1.8c909c0000000p-6"),
+            float.fromhex("0x1.9da08e0000000p-8"),
+            float.fromhex("-0x1.4559ce0000000p-10"),
+        ),
+        low=float.fromhex("0x1.2ee73dadc9b57p+0"),
+        high=float.fromhex("0x1.921062d6e9da2p+0"),
+        error=float.fromhex("0x1.28f4cd341c46cp-33"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.bc186c0000000p+1"),
+            float.fromhex("0x1.9c304c0000000p+0"),
+            float.fromhex("0x1.c95e260000000p-5"),
+            float.fromhex("-0x1.1397160000000p-6"),
+            float.fromhex("0x1.1fe2620000000p-8"),
+            float.fromhex("-0x1.f2a1440000000p-11"),
+        ),
+        low=float.fromhex("0x1.921062d6e9da2p+0"),
+        high=float.fromhex("0x1.e135163a19290p+0"),
+        error=float.fromhex("0x1.ddcc06b2303d4p-34"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.08547c0000000p+2"),
+            float.fromhex("0x1.a5eb8c0000000p+0"),
+            float.fromhex("0x1.408e060000000p-5"),
+            float.fromhex("-0x1.6b07ae0000000p-7"),
+            float.fromhex("0x1.7159420000000p-9"),
+            float.fromhex("-0x1.4907580000000p-11"),
+        ),
+        low=float.fromhex("0x1.e135163a19290p+0"),
+        high=float.fromhex("0x1.30b3713738289p+1"),
+        error=float.fromhex("0x1.879fbf701290bp-32"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.38fa2e0000000p+2"),
+            float.fromhex("0x1.ad8a0e0000000p+0"),
+            float.fromhex("0x1.b953280000000p-6"),
+            float.fromhex("-0x1.ce499a0000000p-8"),
+            float.fromhex("0x1.bd7d4c0000000p-10"),
+            float.fromhex("-0x1.85f7de0000000p-12"),
+        ),
+        low=float.fromhex("0x1.30b3713738289p+1"),
+        high=float.fromhex("0x1.657c0b2625eb4p+1"),
+        error=float.fromhex("0x1.0fcef7ec21039p-32"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.73feb20000000p+2"),
+            float.fromhex("0x1.b3b1ba0000000p+0"),
+            float.fromhex("0x1.2552be0000000p-6"),
+            float.fromhex("-0x1.16faa60000000p-8"),
+            float.fromhex("0x1.f43b7a0000000p-11"),
+            float.fromhex("-0x1.a08b5e0000000p-13"),
+        ),
+        low=float.fromhex("0x1.657c0b2625eb4p+1"),
+        high=float.fromhex("0x1.bca28e23c40f2p+1"),
+        error=float.fromhex("0x1.ce931b7d7e13ap-32"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.b8a2b20000000p+2"),
+            float.fromhex("0x1.b85bec0000000p+0"),
+            float.fromhex("0x1.80337a0000000p-7"),
+            float.fromhex("-0x1.4790a60000000p-9"),
+            float.fromhex("0x1.0aa9f00000000p-11"),
+            float.fromhex("-0x1.9c21a40000000p-14"),
+        ),
+        low=float.fromhex("0x1.bca28e23c40f2p+1"),
+        high=float.fromhex("0x1.02a725cde2cb9p+2"),
+        error=float.fromhex("0x1.0994bcc17a2a1p-33"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.0603fa0000000p+3"),
+            float.fromhex("0x1.bbfb960000000p+0"),
+            float.fromhex("0x1.e8788e0000000p-8"),
+            float.fromhex("-0x1.6f7e260000000p-10"),
+            float.fromhex("0x1.0cd4b00000000p-12"),
+            float.fromhex("-0x1.78cb620000000p-15"),
+        ),
+        low=float.fromhex("0x1.02a725cde2cb9p+2"),
+        high=float.fromhex("0x1.3f25412e878d4p+2"),
+        error=float.fromhex("0x1.0d44d6405ee09p-31"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.3678000000000p+3"),
+            float.fromhex("0x1.bea1da0000000p+0"),
+            float.fromhex("0x1.3495f00000000p-8"),
+            float.fromhex("-0x1.96679c0000000p-11"),
+            float.fromhex("0x1.0593e60000000p-13"),
+            float.fromhex("-0x1.46cd180000000p-16"),
+        ),
+        low=float.fromhex("0x1.3f25412e878d4p+2"),
+        high=float.fromhex("0x1.71df9d2a0c05ep+2"),
+        error=float.fromhex("0x1.e75194d99329bp-33"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.71bffc0000000p+3"),
+            float.fromhex("0x1.c0a4940000000p+0"),
+            float.fromhex("0x1.7b9a1c0000000p-9"),
+            float.fromhex("-0x1.afd6280000000p-12"),
+            float.fromhex("0x1.e708680000000p-15"),
+            float.fromhex("-0x1.0c1b380000000p-17"),
+        ),
+        low=float.fromhex("0x1.71df9d2a0c05ep+2"),
+        high=float.fromhex("0x1.c6a7c3881ce8ap+2"),
+        error=float.fromhex("0x1.198269ec3a6c8p-32"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.b62ea00000000p+3"),
+            float.fromhex("0x1.c211500000000p+0"),
+            float.fromhex("0x1.d4d6900000000p-10"),
+            float.fromhex("-0x1.cb705e0000000p-13"),
+            float.fromhex("0x1.be49b60000000p-16"),
+            float.fromhex("-0x1.aa0dc80000000p-19"),
+        ),
+        low=float.fromhex("0x1.c6a7c3881ce8ap+2"),
+        high=float.fromhex("0x1.06f8c39d94339p+3"),
+        error=float.fromhex("0x1.72066db7baf96p-34"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.051f760000000p+4"),
+            float.fromhex("0x1.c322080000000p+0"),
+            float.fromhex("0x1.1ab0c80000000p-10"),
+            float.fromhex("-0x1.d825560000000p-14"),
+            float.fromhex("0x1.8b5b6c0000000p-17"),
+            float.fromhex("-0x1.4681a60000000p-20"),
+        ),
+        low=float.fromhex("0x1.06f8c39d94339p+3"),
+        high=float.fromhex("0x1.42a7d87e9b30ap+3"),
+        error=float.fromhex("0x1.2a4b76474799fp-32"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.356b0e0000000p+4"),
+            float.fromhex("0x1.c3df9e0000000p+0"),
+            float.fromhex("0x1.58c4460000000p-11"),
+            float.fromhex("-0x1.eb61d40000000p-15"),
+            float.fromhex("0x1.5ddbf00000000p-18"),
+            float.fromhex("-0x1.ec33bc0000000p-22"),
+        ),
+        low=float.fromhex("0x1.42a7d87e9b30ap+3"),
+        high=float.fromhex("0x1.74e80b4f6150dp+3"),
+        error=float.fromhex("0x1.c18fdf4cbdcf6p-33"),
+    ),
+)

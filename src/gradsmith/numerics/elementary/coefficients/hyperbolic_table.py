@@ -1,0 +1,248 @@
+"""Coefficients of ``hyperbolic_table.py``: minimax fits, made by Sollya.
+
+Made by ``python scripts/coefficients/generate.py hyperbolic_table``: change the script that it
+runs, ``hyperbolic_table.sollya``, and not this file.
+"""
+
+from __future__ import annotations
+
+from gradsmith.numerics.elementary.polynomial import Fit
+
+# The exponent of SCALE*x + OFFSET and the next two digits say which interval.
+TANH_SCALE = float.fromhex("0x1.5cp0")
+
+# See above.
+TANH_OFFSET = float.fromhex("0x1p0")
+
+# One in each of the intervals of the fits below, or close to it.
+TANH_PLACES = (
+    float.fromhex("0"),
+    float.fromhex("0x1.19ff8ap-2"),
+    float.fromhex("0x1.d56e16p-2"),
+    float.fromhex("0x1.498fcp-1"),
+    float.fromhex("0x1.d66212p-1"),
+    float.fromhex("0x1.49348ep0"),
+    float.fromhex("0x1.a7654cp0"),
+    float.fromhex("0x1.02f22cp1"),
+    float.fromhex("0x1.4990b8p1"),
+    float.fromhex("0x1.a7bc04p1"),
+    float.fromhex("0x1.02f244p2"),
+    float.fromhex("0x1.32046cp2"),
+    float.fromhex("0x1.78b2f2p2"),
+    float.fromhex("0x1.d61162p2"),
+    float.fromhex("0x1.154246p3"),
+    float.fromhex("0x1.6p3"),
+)
+
+# tanh(x) = v + (v^2 - 1) (t + v t^2) + t^3 (c0 + c1 t + ...), t = place - x; v, then c
+# Made by Sollya's fpminimax; relative error below 2^-30.58, proven by its supnorm.
+TANH = (
+    Fit(
+        coefficients=(
+            float.fromhex("0"),
+            float.fromhex("0x1.55554cp-2"),
+            float.fromhex("0"),
+            float.fromhex("-0x1.11035ep-3"),
+            float.fromhex("0"),
+            float.fromhex("0x1.aedb1ap-5"),
+        ),
+        low=float.fromhex("0"),
+        high=float.fromhex("0x1.78a4d6cdfa1d7p-3"),
+        error=float.fromhex("0x1.33131dec6cp-32"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.131446p-2"),
+            float.fromhex("0x1.f0472cp-3"),
+            float.fromhex("0x1.2f766ap-3"),
+            float.fromhex("-0x1.f865ap-5"),
+            float.fromhex("-0x1.2270fp-4"),
+            float.fromhex("0x1.ecdeb8p-8"),
+        ),
+        low=float.fromhex("0x1.78a4b9611a7b9p-3"),
+        high=float.fromhex("0x1.78a4d0eb66fd1p-2"),
+        error=float.fromhex("0x1.06408dd8dcp-34"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.b717dap-2"),
+            float.fromhex("0x1.f3a188p-4"),
+            float.fromhex("0x1.5a06dcp-3"),
+            float.fromhex("0x1.c0d79cp-7"),
+            float.fromhex("-0x1.dca63ap-5"),
+            float.fromhex("-0x1.c3efbp-6"),
+        ),
+        low=float.fromhex("0x1.78a4bf43ad9bfp-2"),
+        high=float.fromhex("0x1.1a7b9b37e875bp-1"),
+        error=float.fromhex("0x1.a6d86d9486p-35"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.2281ccp-1"),
+            float.fromhex("0x1.fa548cp-8"),
+            float.fromhex("0x1.0f9c3cp-3"),
+            float.fromhex("0x1.d85efep-5"),
+            float.fromhex("-0x1.40bbfp-6"),
+            float.fromhex("-0x1.0d0318p-5"),
+        ),
+        low=float.fromhex("0x1.1a7b90eb66fd1p-1"),
+        high=float.fromhex("0x1.78a4cdfa1d6cep-1"),
+        error=float.fromhex("0x1.1745df15bcp-33"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.735932p-1"),
+            float.fromhex("-0x1.761dacp-4"),
+            float.fromhex("0x1.8c0bcap-5"),
+            float.fromhex("0x1.c26deep-5"),
+            float.fromhex("0x1.0026acp-6"),
+            float.fromhex("-0x1.051b2ap-7"),
+        ),
+        low=float.fromhex("0x1.78a4c234f72c2p-1"),
+        high=float.fromhex("0x1.1a7b99bf43adap0"),
+        error=float.fromhex("0x1.7bab9c6797p-32"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.b75434p-1"),
+            float.fromhex("-0x1.b343bcp-4"),
+            float.fromhex("-0x1.02108ap-6"),
+            float.fromhex("0x1.06d08cp-6"),
+            float.fromhex("0x1.c94fc8p-7"),
+            float.fromhex("0x1.3e203ap-8"),
+        ),
+        low=float.fromhex("0x1.1a7b92640bc52p0"),
+        high=float.fromhex("0x1.78a4cc8178a4cp0"),
+        error=float.fromhex("0x1.04eb7ff242p-33"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.dbd8eep-1"),
+            float.fromhex("-0x1.27fdb4p-4"),
+            float.fromhex("-0x1.98e334p-6"),
+            float.fromhex("-0x1.17e402p-9"),
+            float.fromhex("0x1.d556b4p-9"),
+            float.fromhex("0x1.62567ep-9"),
+        ),
+        low=float.fromhex("0x1.78a4c3ad9bf44p0"),
+        high=float.fromhex("0x1.d6cdff43ad9bfp0"),
+        error=float.fromhex("0x1.f605120decp-35"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.ee657ep-1"),
+            float.fromhex("-0x1.4babap-5"),
+            float.fromhex("-0x1.1c21f2p-6"),
+            float.fromhex("-0x1.37c21ap-8"),
+            float.fromhex("-0x1.0a29e4p-12"),
+            float.fromhex("0x1.5a145cp-11"),
+        ),
+        low=float.fromhex("0x1.d6cdf4f72c235p0"),
+        high=float.fromhex("0x1.1a7b9902f1499p1"),
+        error=float.fromhex("0x1.073e3606a1p-33"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.fa17acp-1"),
+            float.fromhex("-0x1.e3f39cp-7"),
+            float.fromhex("-0x1.cd54dap-8"),
+            float.fromhex("-0x1.4da4p-9"),
+            float.fromhex("-0x1.5e89e4p-11"),
+            float.fromhex("-0x1.7817eap-14"),
+        ),
+        low=float.fromhex("0x1.1a7b93205e293p1"),
+        high=float.fromhex("0x1.78a4cbc52640cp1"),
+        error=float.fromhex("0x1.e68d352626p-33"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.fea336p-1"),
+            float.fromhex("-0x1.ccbaccp-9"),
+            float.fromhex("-0x1.c7c388p-10"),
+            float.fromhex("-0x1.64d96ep-11"),
+            float.fromhex("-0x1.ccdeap-13"),
+            float.fromhex("-0x1.d8f57cp-15"),
+        ),
+        low=float.fromhex("0x1.78a4c469ee584p1"),
+        high=float.fromhex("0x1.d6cdfe875b37ep1"),
+        error=float.fromhex("0x1.63df431104p-33"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.ffafd2p-1"),
+            float.fromhex("-0x1.aab34p-11"),
+            float.fromhex("-0x1.a98a8ep-12"),
+            float.fromhex("-0x1.535308p-13"),
+            float.fromhex("-0x1.ca0952p-15"),
+            float.fromhex("-0x1.dd4f2cp-17"),
+        ),
+        low=float.fromhex("0x1.d6cdf5b37e876p1"),
+        high=float.fromhex("0x1.1a7b98a4c8179p2"),
+        error=float.fromhex("0x1.d3aafb45c9p-33"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.ffed94p-1"),
+            float.fromhex("-0x1.88d152p-13"),
+            float.fromhex("-0x1.88a368p-14"),
+            float.fromhex("-0x1.3924a4p-15"),
+            float.fromhex("-0x1.a2e85ap-17"),
+            float.fromhex("-0x1.014cf2p-18"),
+        ),
+        low=float.fromhex("0x1.1a7b937e875b3p2"),
+        high=float.fromhex("0x1.49903205e2932p2"),
+        error=float.fromhex("0x1.083fd5884ap-34"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.fffdfap-1"),
+            float.fromhex("-0x1.5954cep-16"),
+            float.fromhex("-0x1.58b392p-17"),
+            float.fromhex("-0x1.139378p-18"),
+            float.fromhex("-0x1.8734e6p-20"),
+            float.fromhex("-0x1.c03cbep-22"),
+        ),
+        low=float.fromhex("0x1.49902c234f72cp2"),
+        high=float.fromhex("0x1.a7b964c8178a5p2"),
+        error=float.fromhex("0x1.834b929d24p-33"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.ffffe4p-1"),
+            float.fromhex("-0x1.2aa86ep-20"),
+            float.fromhex("-0x1.2a2886p-21"),
+            float.fromhex("-0x1.dde6c2p-23"),
+            float.fromhex("-0x1.526382p-24"),
+            float.fromhex("-0x1.772676p-26"),
+        ),
+        low=float.fromhex("0x1.a7b95d6cdfa1dp2"),
+        high=float.fromhex("0x1.02f14bc52640cp3"),
+        error=float.fromhex("0x1.5e0da4700cp-37"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1.fffffep-1"),
+            float.fromhex("-0x1.55381p-24"),
+            float.fromhex("-0x1.5536e8p-25"),
+            float.fromhex("-0x1.1465e2p-26"),
+            float.fromhex("-0x1.7715e2p-28"),
+            float.fromhex("-0x1.477f0cp-30"),
+        ),
+        low=float.fromhex("0x1.02f1475b37e88p3"),
+        high=float.fromhex("0x1.3205e52640bc6p3"),
+        error=float.fromhex("0x1.901ae67c6cp-42"),
+    ),
+    Fit(
+        coefficients=(
+            float.fromhex("0x1p0"),
+            float.fromhex("-0x1.8b313ep-24"),
+            float.fromhex("0x1.448bfp-22"),
+            float.fromhex("-0x1.a625eap-22"),
+            float.fromhex("0x1.ead4bcp-23"),
+            float.fromhex("-0x1.ab32c2p-25"),
+        ),
+        low=float.fromhex("0x1.3205ep3"),
+        high=float.fromhex("0x1.6p3"),
+        error=float.fromhex("0x1.558803338ap-31"),
+    ),
+)
