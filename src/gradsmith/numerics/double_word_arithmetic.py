@@ -153,8 +153,10 @@ def _product_of(a: DoubleWord, b: DoubleWord) -> DoubleWord:
         high, low, _span(a, b), a.factor, sound=finite, slack=1.0 + slack(a) + slack(b)
     )
     result = replace(result, nearest=lambda: _nearest_product(a, b, result))
+    if not finite or result.slack + 1.0 >= LEAN / UNIT:
+        return result
     for one, other in ((a, b), (b, a)):
-        if one.leaning is not None and other.moderate and result.slack + 1.0 < LEAN / UNIT:
+        if one.leaning is not None:
             return replace(result, leaning=partial(_leaning_product, one.leaning, other))
     return result
 

@@ -14,7 +14,7 @@ import pytest
 
 from gradsmith.numerics.builder import Builder
 from gradsmith.numerics.double_word import DoubleWord, number, rounded
-from gradsmith.numerics.double_word_arithmetic import add, divide
+from gradsmith.numerics.double_word_arithmetic import add, divide, multiply
 from gradsmith.numerics.elementary import words
 from gradsmith.numerics.interpreter import run
 from gradsmith.numerics.program import F32, F64, Program, Type
@@ -113,6 +113,22 @@ def test_log1p_between_zero_and_one() -> None:
         relative_error(float(y), exact("log1p", float(x))) for x, y in zip(at, values, strict=True)
     ]
     assert worst(errors, at)[0] <= RELATIVE["log1p"], worst(errors, at)
+
+
+def test_what_is_infinite_is_so_times_numbers() -> None:
+    """Whatever is written in place of both words: once, twice, and of a quotient of it."""
+    builder = Builder()
+    x, g = (DoubleWord(builder.input(name, F32)) for name in "xg")
+    e = words.exp(x)
+    third = number(builder, Fraction(1, 3))
+    results = [multiply(e, g), multiply(multiply(e, third), g), multiply(divide(e, third), g)]
+    program = builder.program(*map(rounded, results))
+    at = np.array([89.0, 100.0, 3e38, np.inf], np.float32)
+    for factor in (1.0, -1e-3, 3e38):
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = run(program, at, np.full_like(at, factor))
+        for column in found:
+            assert column.tolist() == [np.copysign(np.inf, factor)] * 4
 
 
 def test_exp_next_to_its_end() -> None:

@@ -123,7 +123,8 @@ def exp(x: DoubleWord) -> DoubleWord:
         return replace(result, high=high, low=fma(power, p, power - high), leaning=None)
 
     plus_one = None if x.range[1] <= 0 else partial(_one_plus_exp, x)
-    return replace(result, leaning=leaning, plus_one=plus_one)
+    # Of an infinite first word there is no second one to lean.
+    return replace(result, leaning=leaning if result.sound else None, plus_one=plus_one)
 
 
 def _one_plus_exp(x: DoubleWord) -> DoubleWord:
