@@ -279,4 +279,16 @@ def _program(
             with np.errstate(over="ignore"):
                 exact = np.array_equal(column.astype(np.float32), column)
             inputs[name] = F32 if exact else F64
-    return lower((stable.expression,), inputs, scheme, kind, stable.defaults)
+    return _lowered(stable.expression, tuple(inputs.items()), scheme, kind, tuple(stable.defaults))
+
+
+@lru_cache(maxsize=16)
+def _lowered(
+    expression: Expr,
+    inputs: tuple[tuple[str, Type], ...],
+    scheme: Scheme,
+    kind: Type | None,
+    scalars: tuple[str, ...],
+) -> Program:
+    """Kept, for the same is run at several sets of points in turn."""
+    return lower((expression,), dict(inputs), scheme, kind, scalars)
