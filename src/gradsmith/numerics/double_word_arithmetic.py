@@ -122,7 +122,8 @@ def _by_the_same(a: DoubleWord, b: DoubleWord) -> tuple[DoubleWord, DoubleWord] 
 
 
 def _times_power_of_two(a: DoubleWord, power: DoubleWord) -> DoubleWord:
-    if power.known is None or power.known == 1:
+    assert power.known is not None
+    if power.known == 1:
         return a
     result = replace(
         a,

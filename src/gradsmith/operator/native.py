@@ -23,13 +23,12 @@ from gradsmith.numerics.ladder import Fit, fit
 from gradsmith.operator.broadcast import common_shape
 from gradsmith.operator.kernels import Kernel, lookup
 from gradsmith.operator.layout import Layout, arrange, empty_result, is_dense
-from gradsmith.operator.usual import Defaults, is_usual
+from gradsmith.operator.usual import NUMBERS, Defaults, is_usual
 
 if TYPE_CHECKING:
     from gradsmith.operator.pointwise import Pointwise
 
 _PLAIN = frozenset({Tensor, torch.nn.Parameter})
-_NUMBERS = frozenset({float, int})
 _DTYPES = frozenset(dispatch.NATIVE_TYPES)
 
 Pattern = tuple[torch.dtype, int]
@@ -90,7 +89,7 @@ def pattern(operands: Sequence[Any], defaults: Defaults = ()) -> Pattern | None:
     numbers = 0
     place = 1
     for operand in operands:
-        if type(operand) in _NUMBERS:
+        if type(operand) in NUMBERS:
             how = fit(operand)
             if how is Fit.NONE:
                 return None
@@ -131,7 +130,7 @@ def common_dtype(operands: Sequence[Any]) -> torch.dtype | None:
     """The one dtype of plain tensors among plain numbers; None where anything is otherwise."""
     dtype: torch.dtype | None = None
     for operand in operands:
-        if type(operand) in _NUMBERS:
+        if type(operand) in NUMBERS:
             continue
         if not plain(operand):
             return None

@@ -26,7 +26,9 @@ USUAL: Final = "usual"
 Defaults = tuple[float | None, ...]
 """Of each operand; None where it has none. Empty where no operand has one."""
 
-_NUMBERS = frozenset({float, int})
+NUMBERS = frozenset({float, int})
+"""The types of what is not a tensor."""
+
 _known: WeakKeyDictionary[Pointwise, Pointwise] = WeakKeyDictionary()
 
 
@@ -36,9 +38,9 @@ def is_usual(operands: Sequence[Any], defaults: Defaults) -> bool:
         return False
     for operand, default in zip(operands, defaults, strict=True):
         if default is None:
-            if type(operand) in _NUMBERS:
+            if type(operand) in NUMBERS:
                 return False
-        elif type(operand) not in _NUMBERS or not _is(operand, default):
+        elif type(operand) not in NUMBERS or not _is(operand, default):
             return False
     return True
 
