@@ -403,6 +403,63 @@ MUTATIONS: tuple[Mutation, ...] = (
         "    if False:",
         ("operator/test_by_shards.py",),
     ),
+    # Tables of a function's own.
+    Mutation(
+        "a table's sign is the same on both sides",
+        f"{_ELEMENTARY}/tabulated.py",
+        "        power = select(left, power, -power)\n",
+        "        power = select(left, power, power)\n",
+        ("numerics/elementary/test_tabulated.py",),
+    ),
+    Mutation(
+        "what rounding takes from a table's limit is left out",
+        f"{_ELEMENTARY}/tabulated.py",
+        "            low = low + _of_side(left, left_out) if any(left_out) else low\n",
+        "",
+        ("numerics/elementary/test_tabulated.py",),
+    ),
+    Mutation(
+        "a table's second word has any sign",
+        f"{_ELEMENTARY}/tabulated.py",
+        "        leaning=lambda: written(pieces.lean),\n",
+        "        leaning=lambda: written(0.0),\n",
+        ("numerics/test_tabulate.py",),
+    ),
+    Mutation(
+        "the third word of a root's place left out",
+        f"{_ELEMENTARY}/tabulated.py",
+        "    third = [lookup(index, thirds)] if any(thirds) else []\n",
+        "    third: list[Value] = []\n",
+        ("numerics/test_tabulate.py",),
+    ),
+    Mutation(
+        "a value may be outweighed by what it cancels with",
+        "numerics/piecewise.py",
+        "(np.where(wrong, np.inf, lost))",
+        "(lost)",
+        ("numerics/test_piecewise.py", "numerics/test_tabulate.py"),
+    ),
+    Mutation(
+        "polynomials of a table as right as they happen to be",
+        "numerics/piecewise.py",
+        "_ALLOWED = 2.0**-27.5\n",
+        "_ALLOWED = 2.0**-24.0\n",
+        ("numerics/test_piecewise.py",),
+    ),
+    Mutation(
+        "products of three overflow where their factor is not known",
+        "numerics/double_word_arithmetic.py",
+        "        return abs(a.high * b.high) >= _LARGEST\n",
+        "        return abs(b.high) >= _LARGE\n",
+        ("numerics/test_products.py",),
+    ),
+    Mutation(
+        "a table in a kernel that is not in two words",
+        "operator/kernels.py",
+        "(one.scheme is best.scheme or not has_table(one.expression))",
+        "True",
+        ("operator/test_native.py",),
+    ),
 )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from gradsmith.formula.parse import parse
 from gradsmith.numerics.interpreter import run
-from gradsmith.numerics.ladder import FULL64, SHORT64, choose, measured
+from gradsmith.numerics.ladder import FULL64, SHORT64, choose, has_table, measured
 from gradsmith.numerics.lower import lower
 from gradsmith.numerics.program import F32
 from gradsmith.numerics.shortfall import with_series
@@ -60,9 +60,15 @@ def errors(text, way):
     return np.array(found)
 
 
+def mended(found):
+    """The way with series: for float32 alone, unless a table serves there."""
+    way = choose(found, alone=True)
+    return choose(found) if has_table(way.stable.expression) else way
+
+
 @pytest.mark.parametrize("text", CASES)
 def test_a_short_way_with_series_is_within_the_budget_beside_the_place(text):
-    way = choose(stable(text), alone=True)
+    way = mended(stable(text))
     assert way.scheme is not FULL64
     assert way.error <= FLOAT32.budget
     assert errors(text, way).max() <= 0.5 + 2 * FLOAT32.budget
@@ -71,7 +77,7 @@ def test_a_short_way_with_series_is_within_the_budget_beside_the_place(text):
 @pytest.mark.parametrize("text", CASES)
 def test_without_its_series_it_is_not(text):
     found = stable(text)
-    way = choose(found, alone=True)
+    way = mended(found)
     assert way.stable is not found
     assert measured(found, way.scheme) > FLOAT32.budget
 

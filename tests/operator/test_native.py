@@ -13,8 +13,10 @@ from torch.fx.experimental.proxy_tensor import make_fx
 import gradsmith as gs
 from gradsmith.backends import dispatch
 from gradsmith.numerics.interpreter import run
+from gradsmith.numerics.ladder import has_table
 from gradsmith.numerics.lower import lower
 from gradsmith.operator import native
+from gradsmith.operator.kernels import compiled
 
 pytestmark = pytest.mark.skipif(
     dispatch.native_reason() is not None, reason="no native code on this machine"
@@ -189,3 +191,27 @@ def test_a_learned_slope_has_the_bits_of_a_number() -> None:
     assert ga.shape == a.shape
     longer = leaky(torch.ones(3), torch.ones(1, 1, 1))
     assert longer.shape == (1, 1, 3)
+
+
+@pytest.mark.filterwarnings("ignore::gradsmith.errors.AccuracyWarning")
+def test_gradients_together_do_without_a_table_where_one_of_them_takes_float64() -> None:
+    """∂/∂a of a·gelu(b) is a table by itself; ∂/∂b is not, and one kernel has one scheme."""
+    activation = gs.activation("a*(b/2*(1 + erf(b/sqrt(2))))", inputs=("a", "b"))
+    operation = activation.operation
+    precision = dispatch.precision(torch.float32, "cpu")
+    ways = [operation.gradient(name).computation_for(precision, True) for name in "ab"]
+    assert has_table(ways[0].expression)
+    assert not ways[1].scheme.double_word
+    single = tuple(operation.gradient(name) for name in "ab")
+    kinds, singles = (torch.float32,) * 3, (False,) * 3
+    names = (*operation.operands, single[0].operands[-1])
+    kernel = compiled(single, names, kinds, singles, precision)
+    assert kernel is not None
+    a, b, g = (torch.linspace(-3, 3, 301).roll(k).clone() for k in (0, 7, 40))
+    found = torch.empty_like(a), torch.empty_like(a)
+    kernel.code([[a, b, g][i] for i in kernel.reads], found)
+    wide = [t.double() for t in (a, b, g)]
+    for one, name in zip(found, "ab", strict=True):
+        taken = [wide[names.index(operand)] for operand in operation.gradient(name).operands]
+        true = operation.gradient(name)(*taken)
+        assert ((one - true) / true).abs().nan_to_num().max() < 2.0**-23.9

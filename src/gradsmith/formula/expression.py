@@ -182,7 +182,7 @@ class Function:
 
     Attributes:
         name: how a formula writes it.
-        arity: number of arguments; 0 for a constant.
+        arity: number of arguments; 0 for a constant, None for any.
         partials: one rule per argument that builds the partial derivative from the arguments;
             empty for a function that is constant wherever it is differentiable.
         definition: the function in terms of simpler ones, or None for a primitive. The exact
@@ -198,7 +198,7 @@ class Function:
     """
 
     name: str
-    arity: int
+    arity: int | None
     partials: tuple[Partial, ...] = ()
     definition: Callable[..., Expr] | None = None
     parity: Parity | None = None
@@ -217,7 +217,7 @@ class Function:
 
     def __call__(self, *operands: Operand) -> Expr:
         """The function applied to expressions or numbers."""
-        if len(operands) != self.arity:
+        if self.arity not in (None, len(operands)):
             raise TypeError(f"{self.name} takes {self.arity} argument(s), got {len(operands)}")
         return Call(self, tuple(as_expr(operand) for operand in operands))
 

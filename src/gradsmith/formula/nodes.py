@@ -61,6 +61,6 @@ def _read(node: Any, made: Sequence[Expr]) -> Expr:
     if isinstance(second, str):
         return Number(Fraction(int(first, 16), int(second, 16)))
     function, operands = FUNCTIONS[first], tuple(made[position] for position in second)
-    if len(operands) != function.arity or any(position < 0 for position in second):
+    if function.arity not in (None, len(operands)) or any(position < 0 for position in second):
         raise ValueError(f"not the operands of {first}: {second}")
     return Call(function, operands)

@@ -369,6 +369,12 @@ sum_error: Function = Function(
     internal=True,
     summary="sum_error(a, b): a + b minus its rounded value; zero in exact arithmetic",
 )
+tabulated: Function = Function(
+    name="tabulated",
+    arity=None,
+    internal=True,
+    summary="tabulated(x, |x|, u, …) = limit + exp(u)·T(|x|), T by pieces that numbers describe",
+)
 
 ARITHMETIC = frozenset({ADD, SUB, MUL, DIV, NEG, POW})
 COMPARISONS = frozenset({LT, LE, GT, GE, EQ, NE})

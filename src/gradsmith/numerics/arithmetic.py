@@ -29,7 +29,7 @@ from gradsmith.numerics.builder import (
     two_sum,
 )
 from gradsmith.numerics.double_word import DoubleWord
-from gradsmith.numerics.elementary import ELEMENTARY, error_function_words, words
+from gradsmith.numerics.elementary import ELEMENTARY, error_function_words, tabulated, words
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.elementary.power import integer_power
 from gradsmith.numerics.program import F32, F64, Type
@@ -195,6 +195,7 @@ DOUBLE_WORDS = Arithmetic(
         v.log1p: words.log1p,
         v.tanh: words.tanh,
         v.erfc: error_function_words.erfc,
+        v.tabulated: tabulated.tabulated,
         v.sqrt: double_arithmetic.square_root,
         v.abs_: double.absolute,
         v.sign: double.sign,

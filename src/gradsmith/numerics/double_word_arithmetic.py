@@ -31,6 +31,7 @@ from gradsmith.numerics.program import is_power_of_two
 ASIDE = 64
 """What is tiny is kept times 2 to this power."""
 _LARGE = 2.0**30
+_LARGEST = 2.0**126
 _TINY = 2.0**-90  # and a product of which the second word is subnormal
 LEAN = 2.0**-20
 """By this share first words are smaller than their number, so that second ones are positive: more
@@ -211,8 +212,7 @@ def _balanced(
         moved = select(tiny, word(b, 2.0**ASIDE), one)
         kept = select(tiny, word(b, 2.0**-ASIDE), one)
     else:
-        end = _end(a, factor)
-        large = (b.high if b.range[0] > -end else abs(b.high)) >= end
+        large = _too_large(a, b, factor)
         moved = select(large, factor, one)
         kept = select(large, one, factor)
     low = None if b.low is None else b.low * moved
@@ -220,10 +220,13 @@ def _balanced(
     return replace(a, factor=kept, careful=None), held
 
 
-def _end(a: DoubleWord, factor: float | Value) -> float:
-    """Up to here no multiple of the first word of ``a`` overflows, as far as that is known."""
+def _too_large(a: DoubleWord, b: DoubleWord, factor: float | Value) -> Value:
+    """Whether multiples of the first words may overflow where those of the numbers do not."""
     most = a.sizes[1] / factor if isinstance(factor, float) else inf
-    return _LARGE if most == inf else min(2.0 ** (126 - frexp(most)[1]), MODERATE)
+    if most == inf:
+        return abs(a.high * b.high) >= _LARGEST
+    end = min(2.0 ** (126 - frexp(most)[1]), MODERATE)
+    return (b.high if b.range[0] > -end else abs(b.high)) >= end
 
 
 def divide(a: DoubleWord, b: DoubleWord) -> DoubleWord:

@@ -19,7 +19,8 @@ from heapq import heappop, heappush
 
 import numpy as np
 
-from gradsmith.formula.expression import Expr
+from gradsmith.formula.expression import Call, Expr, walk
+from gradsmith.formula.vocabulary import tabulated
 from gradsmith.numerics.cost import cost
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.interpret import Array, interpret
@@ -29,6 +30,7 @@ from gradsmith.numerics.measure import ulp_errors
 from gradsmith.numerics.program import F32, F64, Program, Type
 from gradsmith.numerics.shortfall import with_series
 from gradsmith.numerics.stabilise import Stable
+from gradsmith.numerics.tabulate import tabulated_forms
 from gradsmith.numerics.target import Target
 
 PLAIN32 = Scheme(F32, Accuracy.FULL)
@@ -46,6 +48,13 @@ that where the computation has no digits to spare nothing more is trusted."""
 
 _FOUND = 0.8
 """The share of the largest error that a sample is trusted to find, where more is allowed."""
+
+_LEAST_OF_TABLES = 50.0
+"""No function takes less by a table; while what is cheaper may serve, none is made."""
+
+_OF_TABLES = 0.25
+"""What a table may add. Its polynomials are the same few on the whole line, and are known to be
+right between the points of a sample."""
 
 _TINY = 2.0**-100
 """Below this the second word of a float32 is subnormal, and loses digits."""
@@ -68,19 +77,19 @@ def schemes(
         target: the format of the result, and the precision for which the expression was made.
         alone: whether float32 may be computed in float32: every input must be one.
         max_ulp: the error that a float32 result may have.
-        in_words: whether every input is a float32, or a number that fits two of them (see
-            :class:`Fit`); as ``alone`` if left out.
+        in_words: whether float32 holds every input, or two of them do (see :class:`Fit`); as
+            ``alone`` if left out.
     """
     if target.compute == "float32":
         return ((PLAIN32, target.budget),)
     wide = ((SHORT64, target.budget), (FULL64, target.budget))
     if target.digits == 53:
         return wide[1:]
+    words = ((WORDS32, target.budget),) * (alone if in_words is None else in_words)
     if target.digits != 24:
-        return wide
+        return (*words, *wide)
     plain = ((PLAIN32, _FOUND * max_ulp if max_ulp > 1 else ONE_ROUNDING),)
-    words = ((WORDS32, target.budget),)
-    return (*plain * alone, *words * (alone if in_words is None else in_words), *wide)
+    return (*plain * alone, *words, *wide)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +124,13 @@ def choose(
     for scheme, budget in schemes(stable.target, alone, max_ulp, in_words):
         _enter(open_ways, stable, scheme, budget)
     tried = []
+    of_tables = _OF_TABLES if stable.target.digits == 24 else stable.target.budget
+    with_tables = any(way.scheme is WORDS32 for way in open_ways)
     while open_ways:
+        if with_tables and open_ways[0].price > _LEAST_OF_TABLES:
+            with_tables = False
+            for form in tabulated_forms(stable):
+                _enter(open_ways, replace(stable, expression=form), WORDS32, of_tables)
         way = heappop(open_ways)
         error = measured(way.stable, way.scheme, stable)
         tried.append(Way(way.scheme, way.stable, error))
@@ -154,6 +169,11 @@ def _enter(open_ways: list[_Open], stable: Stable, scheme: Scheme, budget: float
             raise
     else:
         heappush(open_ways, _Open(price, len(open_ways), scheme, stable, budget))
+
+
+def has_table(expression: Expr) -> bool:
+    """Whether an expression holds for two words alone."""
+    return any(isinstance(node, Call) and node.function is tabulated for node in walk(expression))
 
 
 def rank(scheme: Scheme) -> int:

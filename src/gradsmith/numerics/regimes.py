@@ -148,7 +148,7 @@ def _accuracy(target: Target) -> float:
 def _fit(
     exact: Evaluator, one_sided: bool, radii: list[float], target: Target
 ) -> tuple[float, Callable[[Expr], Expr]] | None:
-    order = _order_of_zero(exact)
+    order = order_of_zero(exact)
     if order is None:
         return None
     symmetric = _is_even_quotient(exact, order)
@@ -210,7 +210,8 @@ def fit_series(
         )
 
 
-def _order_of_zero(exact: Evaluator) -> int | None:
+def order_of_zero(exact: Evaluator) -> int | None:
+    """The power of u like which a function of u grows next to 0, up to 12; None for no power."""
     near, nearer = exact(2.0**-40), exact(2.0**-41)
     if isnan_ball(near) or isnan_ball(nearer) or nearer.contains(0):
         return None

@@ -14,7 +14,7 @@ from gradsmith.backends import dispatch
 from gradsmith.backends.dispatch import Precision
 from gradsmith.backends.llvm import NativeKernel
 from gradsmith.formula.expression import Expr, free_symbols
-from gradsmith.numerics.ladder import WORDS, Fit, fit, rank
+from gradsmith.numerics.ladder import WORDS, Fit, fit, has_table, rank
 from gradsmith.numerics.lower import Scheme
 from gradsmith.numerics.target import Target
 from gradsmith.operator import extension
@@ -42,6 +42,10 @@ class Computation:
     expression: Expr
     target: Target
     scheme: Scheme
+
+
+_HELD = (torch.float32, torch.float16, torch.bfloat16)
+"""Formats of which float32 holds every number."""
 
 
 class Kernel:
@@ -133,11 +137,14 @@ def compiled(
     if USUAL in kinds:
         operations = [at_defaults(operation) for operation in operations]
     alone = all(kind in (torch.float32, Fit.ONE_WORD, USUAL) for kind in kinds)
-    in_words = all(kind in (torch.float32, *WORDS, USUAL) for kind in kinds)
+    in_words = all(kind in (*_HELD, *WORDS, USUAL) for kind in kinds)
     each = [operation.computation_for(precision, alone, in_words) for operation in operations]
     best = max(each, key=lambda one: (one.target.compute == "float64", rank(one.scheme)))
     expressions = [
-        one.expression if one.target is best.target else operation.expression_for(best.target)
+        one.expression
+        if one.target is best.target
+        and (one.scheme is best.scheme or not has_table(one.expression))
+        else operation.expression_for(best.target)
         for operation, one in zip(operations, each, strict=True)
     ]
     needed = {symbol.name for symbol in free_symbols(*expressions)}

@@ -99,7 +99,7 @@ _TINY = 2.0**-31
 def exp(x: DoubleWord) -> DoubleWord:
     """eˣ, with all digits far below the range of float32."""
     x = plain(x)
-    held = maximum(x.high, _NOTHING) if x.range[0] < _SMALL else x.high
+    held = maximum(x.high, _NOTHING) if x.range[0] < _NOTHING else x.high
     if x.low is not None and x.range[1] > _INFINITE:  # there may be no second word
         held = minimum(held, _INFINITE)
     shifter = x.high.builder.number(F32, _shifter(ASIDE))
@@ -111,8 +111,7 @@ def exp(x: DoubleWord) -> DoubleWord:
         shifter = select(small, shifter, _shifter(0))
         factor = select(small, x.high.builder.number(F32, 2.0**-ASIDE), 1.0)
     parts = _reduced(x, held, shifter, x.range[1] > _LARGE)
-    r, power = parts.r, parts.power
-    p = fma(r * r, horner(r, exponential.EXP_STEP_F32.coefficients), r)
+    power, p = parts.power, parts.expm1
     total = fma(power, p, power)
     low = fma(power, p, power - total)
     span = max(_end(exp_of, x.range[0]), LEAST), _end(exp_of, x.range[1])
@@ -127,6 +126,12 @@ def exp(x: DoubleWord) -> DoubleWord:
     return replace(result, leaning=leaning if result.sound else None, plus_one=plus_one)
 
 
+def factors_of_exp(x: DoubleWord) -> tuple[Value, Value]:
+    """The first factor, times 2⁶⁴, and what the second one exceeds 1 by; for −131 ≤ x ≤ 0."""
+    parts = _reduced(x, x.high, x.high.builder.number(F32, _shifter(ASIDE)))
+    return parts.power, parts.expm1
+
+
 def _one_plus_exp(x: DoubleWord) -> DoubleWord:
     """1 + eˣ, over 2⁶⁴: far from the ends of the range, so that no case is a special one."""
     held, beyond = x.high, None
@@ -136,8 +141,7 @@ def _one_plus_exp(x: DoubleWord) -> DoubleWord:
         held, beyond = minimum(held, _BEYOND), x.high > _BEYOND
     one = x.high.builder.number(F32, 2.0**-ASIDE)
     parts = _reduced(x, held, x.high.builder.number(F32, _shifter(-ASIDE)))
-    r, power = parts.r, parts.power
-    p = fma(r * r, horner(r, exponential.EXP_STEP_F32.coefficients), r)
+    power, p = parts.power, parts.expm1
     total = fma(power, p, power) + one
     # −p·power and what the sum rounds: within 2⁻³⁰ of all, and exact where power is not 2²⁰ yet.
     rest = (maximum(power, one) - total) + minimum(power, one)
@@ -200,7 +204,9 @@ def _reduced(x: DoubleWord, held: Value, shifter: Value, open_ended: bool = Fals
     first = fma(count, -_LN2[0] / _STEPS, held)
     place = bits(shifted)
     second = fma(count, -_LN2[1] / _STEPS, lookup(place, _CORRECTIONS))
-    if x.low is not None:  # out of range the second word is anything
+    if x.low is not None and held.number == x.high.number:
+        second = second + x.low
+    elif x.low is not None:  # out of range the second word is anything
         second = select(equal(held, x.high), second + x.low, second)
     r = first + second
     power = bits(bits(lookup(place, _POWERS)) + (place << (_LAYOUT.places - _STEP_BITS)))
@@ -221,6 +227,12 @@ class _Reduced:
     r: Value
     rest: Value
     power: Value
+
+    @property
+    def expm1(self) -> Value:
+        """eʳ − 1."""
+        r = self.r
+        return fma(r * r, horner(r, exponential.EXP_STEP_F32.coefficients), r)
 
 
 def _curved(r: Value, p: Value, p_low: Value) -> tuple[Value, Value]:

@@ -1,0 +1,291 @@
+"""Functions of one number as an asymptote plus an exponential times what a table gives.
+
+f(x) = xᵐ·(limit ± exp(u(a))·T(a)) with a = |x|: the limit is that of f/xᵐ on either side, the
+exponential is one that the formula has, and T is all the rest. It changes slowly, and where it has
+a root, that is a place of the table. Nothing is known of it beforehand: its values are exact ones
+of the formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import flint
+import numpy as np
+from flint import arb
+
+from gradsmith.calculus.exact import Evaluator, isnan_ball
+from gradsmith.calculus.simplify import simplify
+from gradsmith.calculus.terms import split_coefficient
+from gradsmith.formula import vocabulary as v
+from gradsmith.formula.expression import (
+    Call,
+    Expr,
+    Function,
+    Number,
+    Symbol,
+    free_symbols,
+    substitute,
+    walk,
+)
+from gradsmith.numerics.chebyshev import Series, series_of
+from gradsmith.numerics.double_word import LEAST
+from gradsmith.numerics.elementary.tabulated import DEEPEST, Pieces
+from gradsmith.numerics.interpret import Array, interpret
+from gradsmith.numerics.piecewise import Curve, fitted
+from gradsmith.numerics.regimes import order_of_zero
+from gradsmith.numerics.roots import refined
+from gradsmith.numerics.stabilise import Stable
+
+_MOST_ZERO = 3
+_FAR = 512.0, 1024.0
+_SURE = 600
+"""Bits. There an exponential that is any use is below what so many hold."""
+_SETTLED = arb(2) ** -200
+_SIMPLE = 1 << 16
+_FARTHEST = 512.0
+_STEP = 0.125
+_BITS = 64
+_PLACES = 0.011, 0.11, 0.37
+_BETWEEN = 12
+
+
+def tabulated_forms(stable: Stable) -> Iterator[Expr]:
+    """Such forms of a function of one input, made when asked for; none where it has no such form.
+
+    They hold for float32, in two words.
+    """
+    symbols = free_symbols(stable.root)
+    if len(symbols) != 1 or stable.arguments != (symbols[0].name,):
+        return
+    (x,) = symbols
+    exact = Evaluator(stable.root, (x.name,))
+    order = order_of_zero(exact)
+    if order is None or order > _MOST_ZERO:
+        return
+    left, right = (_Side(exact, order, sign) for sign in (-1, 1))
+    limits = left.limit(), right.limit()
+    if limits[0] is None or limits[1] is None:
+        return
+    for exponent in _exponents(stable.expression, x):
+        fall = _Fall(exponent, x)
+        end = fall.end()
+        if end is None:
+            continue
+        factors = _Factor(left, limits[0], fall, end), _Factor(right, limits[1], fall, end)
+        pieces = _pieces(factors, end)
+        if pieces is not None:
+            yield _expression(x, order, exponent, pieces, end)
+
+
+def _expression(x: Symbol, order: int, exponent: Expr, pieces: Pieces, end: float) -> Expr:
+    held: Expr = x
+    if order:  # where nothing is left of the exponential, infinity times it would be NaN
+        if not pieces.limits[0]:
+            held = v.maximum(held, Number(-end))
+        if not pieces.limits[1]:
+            held = v.minimum(held, Number(end))
+    a = v.minimum(v.abs_(held), Number(end))
+    value = v.tabulated(x, a, substitute(exponent, {x: a}), *map(Number, pieces.numbers()))
+    for _ in range(order):  # of a power of its own a small number would keep no digits
+        value = held * value
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """f(x)/xᵐ for the numbers of one sign."""
+
+    exact: Evaluator
+    order: int
+    sign: int
+
+    def __call__(self, a: arb | float, bits: int = _BITS) -> arb:
+        with flint.ctx.workprec(bits + 20):
+            at = arb(a) * self.sign
+            return self.exact(at, bits=bits) / at**self.order
+
+    def limit(self) -> Fraction | None:
+        """What it tends to; None where that is no number, or is not reached soon enough."""
+        with flint.ctx.workprec(_SURE + 40):
+            near, far = (self(a, _SURE) for a in _FAR)
+            settled = not isnan_ball(near) and abs(far - near) < _SETTLED
+            return _fraction(far) if settled else None
+
+
+def _fraction(value: arb) -> Fraction:
+    if abs(value) < _SETTLED:
+        return Fraction(0)
+    mantissa, exponent = value.mid().man_exp()
+    exact = Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+    simple = exact.limit_denominator(_SIMPLE)
+    return simple if abs(simple - exact) < Fraction(1, 2**190) else exact
+
+
+def _exponents(expression: Expr, x: Symbol) -> Iterator[Expr]:
+    """Exponents of the exponentials in an expression, for x ≥ 0; each falls to −∞."""
+    found: list[arb] = []
+    for node in walk(expression):
+        if not isinstance(node, Call) or node.function not in _EXPONENTS:
+            continue
+        free = _unheld(_EXPONENTS[node.function](node.args[0]), x)
+        if free_symbols(free) != (x,):
+            continue
+        for sign in (1, -1):
+            exponent = simplify(substitute(free, {x: sign * x, v.abs_(x): x}))
+            near, far = (Evaluator(exponent, (x.name,))(at) for at in (1.0, _FARTHEST))
+            if far < near < 0 and not any(map(near.overlaps, found)):
+                found.append(near)
+                yield _by_halves(exponent, x)
+
+
+_EXPONENTS: dict[Function, Callable[[Expr], Expr]] = {
+    v.exp: lambda u: u,
+    v.expm1: lambda u: u,
+    v.tanh: lambda u: -2 * v.abs_(u),
+    v.erfc: lambda u: -(u**2),
+}
+
+
+def _by_halves(exponent: Expr, x: Symbol) -> Expr:
+    """c·x² as (c·x)·x: the first product is exact where c is a power of two."""
+    coefficient, rest = split_coefficient(exponent)
+    return Number(coefficient) * x * x if rest is x**2 else exponent
+
+
+def _unheld(node: Expr, x: Symbol) -> Expr:
+    """Without the bounds between which an input is held."""
+    held: dict[Expr, Expr] = {}
+    for part in walk(node):
+        if isinstance(part, Call) and part.function in (v.maximum, v.minimum):
+            inner, bound = part.args
+            if isinstance(bound, Number) and (inner is x or inner in held):
+                held[part] = x
+    return substitute(node, held)
+
+
+class _Fall:
+    """The exponent."""
+
+    def __init__(self, exponent: Expr, x: Symbol) -> None:
+        self._exponent, self._x = exponent, x
+        self.exact = Evaluator(exponent, (x.name,))
+
+    def __call__(self, at: Array) -> Array:
+        return interpret(self._exponent, {self._x.name: at})
+
+    def end(self) -> float | None:
+        """Where the exponential is hardly anything any more; None where it does not only fall."""
+        at = np.arange(0.0, _FARTHEST + _STEP, _STEP)
+        falls = self(at)
+        beyond = np.flatnonzero(falls < -DEEPEST)
+        if not beyond.size or not (np.diff(falls[: beyond[0] + 1]) < 0).all() or falls[0] > 0:
+            return None
+        return float(at[beyond[0] - 1])
+
+
+class _Factor:
+    """T on one side: exp(−u)·(f/xᵐ − limit)."""
+
+    def __init__(self, side: _Side, limit: Fraction, fall: _Fall, end: float) -> None:
+        self.limit = limit
+        self._side, self._fall = side, fall
+        self._series: Series | None = series_of(self._values, self._allowed, end)
+
+    @property
+    def smooth(self) -> bool:
+        """Whether there is such a factor."""
+        return self._series is not None
+
+    def exactly(self, a: arb | float, bits: int = _BITS) -> arb:
+        """The value at one number."""
+        with flint.ctx.workprec(bits + 260):
+            fall = self._fall.exact(a, bits=bits + 8)
+            # By so much the rest is smaller than the asymptote.
+            needed = bits + (8 + int(-1.5 * float(fall.mid())) if self.limit else 0)
+            limit = arb(flint.fmpq(self.limit.numerator, self.limit.denominator))
+            return (self._side(a, needed) - limit) / fall.exp()
+
+    def _values(self, at: Array) -> Array:
+        return np.array([float(self.exactly(p).mid()) for p in at.tolist()])
+
+    def _allowed(self, at: Array, values: Array) -> float:
+        return float(self.share(at, values).min() if self.limit else np.abs(values).max())
+
+    def __call__(self, at: Array) -> Array:
+        assert self._series is not None
+        return self._series(at)
+
+    def slope(self, at: Array) -> Array:
+        """The derivative."""
+        assert self._series is not None
+        return self._series.derivative(at)
+
+    def share(self, at: Array, values: Array) -> Array:
+        """By how much the values of T may be wrong for the function to be wrong by 1 of itself."""
+        whole: Array = np.abs(float(self.limit) * np.exp(-self._fall(at)) + values)
+        return whole
+
+    def whole(self, at: Array, values: Array) -> Array:
+        """f/xᵐ, where T has these values."""
+        result: Array = float(self.limit) + np.exp(self._fall(at)) * values
+        return result
+
+    @property
+    def points(self) -> Array:
+        """Points all along it."""
+        assert self._series is not None
+        edges = self._series.edges
+        inner = np.linspace(edges[:-1], edges[1:], _BETWEEN, endpoint=False, axis=1)
+        return np.append(inner.ravel(), edges[-1])
+
+    @property
+    def roots(self) -> list[float]:
+        """Where T is 0, and the function with it."""
+        if self.limit:
+            return []
+        at, values = self.points, self(self.points)
+        signs = np.flatnonzero(values[:-1] * values[1:] < 0)
+        places = [refined(self.exactly, float(at[i]), float(at[i + 1])) for i in signs]
+        return [float(place) for place in places if place is not None]
+
+
+def _pieces(factors: tuple[_Factor, _Factor], end: float) -> Pieces | None:
+    if not all(factor.smooth for factor in factors):
+        return None
+    flip = _flip(factors, end)
+    curves = [Curve(factors, flip)] if flip else [Curve((f,), 1) for f in factors[::-1]]
+    table = fitted(curves, end)
+    if table is None:
+        return None
+    return Pieces(
+        table.digits,
+        table.scale,
+        table.last,
+        not flip,
+        flip or 1,
+        (factors[0].limit, factors[1].limit),
+        table.lean,
+        _range(factors),
+        tuple(map(tuple, table.columns.tolist())),
+    )
+
+
+def _flip(factors: tuple[_Factor, _Factor], end: float) -> int:
+    """±1 where T on the right is ±T on the left, else 0."""
+    places = [share * end for share in _PLACES]
+    pairs = [(factors[0].exactly(p), factors[1].exactly(p)) for p in places]
+    return next((s for s in (1, -1) if all(a.overlaps(s * b) for a, b in pairs)), 0)
+
+
+def _range(factors: tuple[_Factor, _Factor]) -> tuple[float, float]:
+    """Bounds of f/xᵐ, with a margin."""
+    ends: list[float] = []
+    for factor in factors:
+        values = factor.whole(factor.points, factor(factor.points))
+        ends += [float(values.min()), float(values.max())]
+    low, high = min(ends), max(ends)
+    margin = (high - low) / 16
+    return (LEAST if low > 0 else low - margin), (-LEAST if high < 0 else high + margin)

@@ -1,0 +1,94 @@
+"""Tables as numbers of an expression, and the instructions made of them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from gradsmith.formula.expression import Number, Symbol
+from gradsmith.formula.vocabulary import abs_, minimum, tabulated
+from gradsmith.numerics.elementary.accuracy import Accuracy
+from gradsmith.numerics.elementary.tabulated import SIDE, Pieces
+from gradsmith.numerics.interpreter import run
+from gradsmith.numerics.lower import Scheme, lower
+from gradsmith.numerics.program import F32, F64
+
+WORDS = Scheme(F32, Accuracy.FULL, double_word=True)
+X = Symbol("x")
+LIMITS = (Fraction(0), Fraction(1)), (Fraction(3, 7), Fraction(-2)), (Fraction(0), Fraction(0))
+
+
+def constant(limits, flip=1, both=False, value=0.25, other=-0.5, last=4.0):
+    """T is a number, or one on each side; with ``last`` that goes on."""
+    count = 2 * SIDE if both else SIDE
+    values = [value] * SIDE + [other] * (count - SIDE)
+    columns = (tuple(0.5 for _ in range(count)), tuple(values), *[(0.0,) * count] * 4)
+    return Pieces(2, 3.0, last, both, flip, limits, 2.0**-5, (-4.0, 4.0), columns)
+
+
+def of(pieces, root=None):
+    a = minimum(abs_(X), Number(131))
+    expression = tabulated(X, a, -a, *map(Number, pieces.numbers()))
+    return expression if root is None else root(expression)
+
+
+def test_numbers_say_all_of_a_table():
+    for both in (False, True):
+        pieces = constant(LIMITS[1], -1, both)
+        assert Pieces.of_numbers(list(pieces.numbers())) == pieces
+
+
+@pytest.mark.parametrize("limits", LIMITS)
+@pytest.mark.parametrize("flip", [1, -1])
+def test_one_table_serves_both_sides(limits, flip):
+    program = lower((of(constant(limits, flip)),), {"x": F32}, WORDS, F64)
+    xs = np.concatenate([np.linspace(-30, 30, 901), [0.0, -0.0]]).astype(np.float32)
+    (computed,) = run(program, xs)
+    tail = np.exp(-np.abs(xs.astype(np.float64))) * 0.25
+    true = np.where(xs < 0, float(limits[0]) + tail, float(limits[1]) + flip * tail)
+    assert np.allclose(computed, true, rtol=2.0**-28, atol=0)
+
+
+def test_each_side_has_its_own_table():
+    program = lower((of(constant(LIMITS[0], both=True)),), {"x": F32}, WORDS, F64)
+    xs = np.linspace(-100, 100, 2001).astype(np.float32)
+    (computed,) = run(program, xs)
+    tail = np.exp(-np.abs(xs.astype(np.float64)))
+    true = np.where(xs < 0, -0.5 * tail, 1 + 0.25 * tail)
+    assert np.allclose(computed, true, rtol=2.0**-28, atol=0)
+
+
+def test_every_piece_is_looked_up_in_its_place():
+    """A table of the index itself: pieces change where the leading digits of 1 + 3·a do."""
+    rows = tuple(float(i + 1) for i in range(2 * SIDE))
+    columns = ((0.5,) * 2 * SIDE, rows, *[(0.0,) * 2 * SIDE] * 4)
+    pieces = Pieces(2, 3.0, 0.0, True, 1, LIMITS[2], 2.0**-5, (-99.0, 99.0), columns)
+    program = lower((of(pieces),), {"x": F32}, WORDS, F64)
+    sizes = np.linspace(0, 4.98, 997).astype(np.float32)
+    sums = (1 + 3 * sizes.astype(np.float64)).astype(np.float32)
+    octave = np.floor(np.log2(sums))
+    piece = 4 * octave + np.floor((sums / 2**octave - 1) * 4)
+    for sign, first in ((1, 1), (-1, SIDE + 1)):
+        (computed,) = run(program, np.copysign(sizes, sign) if sign > 0 else -sizes)
+        ratio = computed * np.exp(sizes.astype(np.float64))
+        clear = sizes > 0  # −0 is on the side of 0
+        assert np.allclose(ratio[clear], (piece + first)[clear], rtol=2.0**-26)
+
+
+def test_leaning_words_make_the_same_products():
+    """An infinite factor gives infinity, for both words have the sign of their sum."""
+    g = Symbol("g")
+    pieces = constant(LIMITS[0], -1)
+    program = lower((of(pieces, lambda k: k * g),), {"x": F32, "g": F32}, WORDS, F32)
+    xs = np.linspace(-120, 120, 999).astype(np.float32)
+    for factor in (np.inf, -np.inf):
+        (computed,) = run(program, xs, np.full_like(xs, factor))
+        assert np.array_equal(computed, np.full_like(xs, factor))
+    ones = run(program, xs, np.ones_like(xs))[0]
+    tail = np.exp(-np.abs(xs.astype(np.float64))) * 0.25
+    true = np.where(xs < 0, tail, 1 - tail)
+    normal = true > 2.0**-126
+    errors = np.abs(ones - true)[normal] / np.spacing(true[normal].astype(np.float32))
+    assert errors.max() <= 0.56
