@@ -25,8 +25,8 @@ def test_values_and_derivatives_are_right(name, end):
     series = series_of(function, largest, end)
     assert series is not None
     at = np.linspace(0.0, end, 4001)
-    assert np.abs(series(at) - function(at)).max() <= 2.0**-44 * np.abs(function(at)).max()
-    assert np.abs(series.derivative(at) - derivative(at)).max() <= 2.0**-36
+    assert np.abs(series(at) - function(at)).max() <= 2.0**-40 * np.abs(function(at)).max()
+    assert np.abs(series.derivative(at) - derivative(at)).max() <= 2.0**-32
     assert series.edges[0] == 0
     assert series.edges[-1] == end
     assert (np.diff(series.edges) > 0).all()
@@ -51,6 +51,6 @@ def test_errors_may_be_as_large_as_is_said():
     """One interval serves a kink that hardly counts."""
     kink = lambda a: np.abs(a - 1.1)  # noqa: E731
     assert series_of(kink, largest, 3.0) is None
-    lenient = series_of(kink, lambda at, values: 2.0**46, 3.0)
+    lenient = series_of(kink, lambda at, values: 2.0**42, 3.0)
     assert lenient is not None
     assert len(lenient.edges) == 2

@@ -27,6 +27,11 @@ declare <16 x float> @llvm.x86.avx512.vpermi2var.ps.512(<16 x float>, <16 x i32>
 """
 
 
+def is_variant(name: str) -> bool:
+    """Whether a function of that name is one that the vectoriser puts in place of a look-up."""
+    return name.startswith("lookup") and "by" in name
+
+
 class Tables:
     """The tables of one module, and the functions that look up in them.
 

@@ -26,7 +26,7 @@ from typing import Any
 
 from gradsmith.backends.cache import Kind, fetch
 from gradsmith.backends.llvm_ir import ENTRY
-from gradsmith.backends.llvm_lookup import AVX2, AVX512
+from gradsmith.backends.llvm_lookup import AVX2, AVX512, is_variant
 
 # LLVM is not reentrant here, and a child process must not inherit it half-way through a
 # compilation: a fork waits until the lock is free and both sides go on with it free.
@@ -151,6 +151,9 @@ def _translated(ir: str, machine: Machine | None, form: str) -> Any:
         inlining = opened.enter_context(llvm.create_new_module_pass_manager())
         inlining.add_always_inliner_pass()
         inlining.run(module, builder)
+        for function in module.functions:
+            if is_variant(function.name):  # none is called any more: no code is made of it
+                function.linkage = "available_externally"
         return getattr(target, form)(module)
 
 

@@ -49,6 +49,7 @@ class Arithmetic:
         rules: operations and comparisons.
         extrema: maximum and minimum; each keeps NaN of its first operand.
         functions: the elementary functions.
+        tables: functions that numbers describe, which they take together, and last.
         power: a number to a constant power.
         fuses: whether a product and a sum may be rounded together.
         divides: whether dividing by a constant is closer than multiplying by its reciprocal.
@@ -61,6 +62,7 @@ class Arithmetic:
     rules: Mapping[Function, Callable[..., Any]]
     extrema: Mapping[Function, Callable[[Any, Any], Any]]
     functions: Mapping[Function, Callable[..., Any]]
+    tables: Mapping[Function, Callable[..., Any]]
     power: Callable[[Any, Fraction | float], Any]
     fuses: bool
     divides: bool
@@ -76,6 +78,7 @@ def of_words(kind: Type, accuracy: Accuracy) -> Arithmetic:
         rules=_OF_WORDS,
         extrema={v.maximum: maximum, v.minimum: minimum},
         functions={f: partial(_of_accuracy, writes, accuracy) for f, writes in ELEMENTARY.items()},
+        tables={},
         power=partial(_power, accuracy),
         fuses=True,
         divides=accuracy is not Accuracy.SHORT,
@@ -195,11 +198,11 @@ DOUBLE_WORDS = Arithmetic(
         v.log1p: words.log1p,
         v.tanh: words.tanh,
         v.erfc: error_function_words.erfc,
-        v.tabulated: tabulated.tabulated,
         v.sqrt: double_arithmetic.square_root,
         v.abs_: double.absolute,
         v.sign: double.sign,
     },
+    tables={v.tabulated: tabulated.tabulated},
     power=_power_of_double_word,
     fuses=False,
     divides=False,

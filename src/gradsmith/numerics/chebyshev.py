@@ -9,9 +9,9 @@ from numpy.polynomial import chebyshev
 
 from gradsmith.numerics.interpret import Array
 
-_TERMS = 16
-_SMOOTH = 2.0**-46
-_MOST = 48  # intervals
+_TERMS = 14
+_SMOOTH = 2.0**-42
+_MOST = 32  # intervals
 
 NODES = np.cos((2 * np.arange(_TERMS) + 1) * np.pi / (2 * _TERMS))
 """Where a series of so many terms is read off, from −1 to 1."""
@@ -58,7 +58,7 @@ def series_of(
 
     Args:
         values: of the function at some points.
-        allowed: how large errors may be there, times 2⁴⁶; from points and values.
+        allowed: how large errors may be there, times 2⁴²; from points and values.
         end: up to where.
     """
     starts: list[float] = []

@@ -49,8 +49,8 @@ that where the computation has no digits to spare nothing more is trusted."""
 _FOUND = 0.8
 """The share of the largest error that a sample is trusted to find, where more is allowed."""
 
-_LEAST_OF_TABLES = 50.0
-"""No function takes less by a table; while what is cheaper may serve, none is made."""
+_LEAST_OF_TABLES = 66.0
+"""Few functions take less by a table; while what is cheaper may serve, none is made."""
 
 _OF_TABLES = 0.25
 """What a table may add. Its polynomials are the same few on the whole line, and are known to be

@@ -161,6 +161,8 @@ class _Writer:
         if node.function in v.COMPARISONS:
             return [arg for arg in node.args if free_symbols(arg)]
         known = (self.arithmetic.rules, self.arithmetic.extrema, self.arithmetic.functions)
+        if node.function in self.arithmetic.tables:
+            return [arg for arg in node.args if not isinstance(arg, Number)]
         if not any(node.function in table for table in known):
             expanded = v.expand_definition(node)
             if expanded is node:
@@ -182,6 +184,10 @@ class _Writer:
             return self.comparison(node)
         if node.function in self.arithmetic.extrema:
             return self.extremum(node)
+        if node.function in self.arithmetic.tables:
+            operands = [self.done[arg] for arg in node.args if not isinstance(arg, Number)]
+            entries = [arg.value for arg in node.args if isinstance(arg, Number)]
+            return self.arithmetic.tables[node.function](*operands, entries)
         rules, functions = self.arithmetic.rules, self.arithmetic.functions
         if node.function is v.DIV and (by := self.reciprocal(node.args[1])) is not None:
             return rules[v.MUL](self.done[node.args[0]], self.number(by))

@@ -15,7 +15,6 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Protocol
 
-import flint
 import numpy as np
 from numpy.linalg import lstsq
 from numpy.typing import NDArray
@@ -40,7 +39,7 @@ _FINENESS = 0.97 ** np.arange(20)
 _LAYOUTS = 4
 _WITHIN = 0.3, 0.7  # of a piece, where a root may be
 _NEARER = 0.9
-_TRIED = 256
+_TRIED = 64
 _REACHES = 0.05, 1.0
 """How far from there, in pieces. Where all values are just below 1, none of them fits."""
 _GRID = 64.0
@@ -68,8 +67,8 @@ class Smooth(Protocol):
         """Derivatives."""
         ...
 
-    def exactly(self, a: float) -> flint.arb:
-        """The value at one number."""
+    def exactly(self, at: Array) -> Array:
+        """Values, of which float64 holds all that counts."""
         ...
 
     def share(self, at: Array, values: Array) -> Array:
@@ -85,9 +84,8 @@ class Curve:
         self.values = sides[0]
         self.roots = sides[0].roots
 
-    def share(self, at: Array) -> Array:
-        """The smaller one of both sides."""
-        values = self.values(at)
+    def share(self, at: Array, values: Array) -> Array:
+        """The smaller one of both sides, where the function has these values."""
         shares = [
             side.share(at, sign * values)
             for side, sign in zip(self._sides, (1, self._flip), strict=False)
@@ -99,7 +97,8 @@ class Curve:
     def straight_from(self) -> float:
         """From where on it is a straight line, of which products with the slope are exact."""
         at = self.values.points
-        values, allowed = self.values(at), _ALLOWED / 4 * self.share(at)
+        values = self.values(at)
+        allowed = _ALLOWED / 4 * self.share(at, values)
         slope = _word((values[-1] - values[-2]) / (at[-1] - at[-2]))
         if np.abs(slope) * at[-1] > allowed[-1] and not _moves_digits(slope).all():
             return float(at[-1])
@@ -178,20 +177,31 @@ def _columns(
 ) -> tuple[Array, float] | None:
     """The table and the share of its rests; None where so few terms do not serve."""
     edges = np.minimum((sums - 1) / scale, end).tolist()
-    pieces = []
-    for curve in curves:
-        inside = [pair for pair in pairwise(edges) if pair[0] < end]
-        found = [_Piece(curve, low, high, high) for low, high in inside[:-1]]
-        found.append(_Piece(curve, *inside[-1], end))
-        pieces += found + found[-1:] * (len(sums) - 1 - len(found))
-    for degree in range(_MOST_TERMS):
-        curved = [piece.curved(degree) for piece in pieces]
-        rows = [(*p.line, *c) for p, c in zip(pieces, curved, strict=True) if c is not None]
-        if len(rows) == len(pieces):
-            return np.array(rows).T, max(piece.rest for piece in pieces)
-        if not all(piece.sound for piece in pieces):
-            break
-    return None
+    inside = [pair for pair in pairwise(edges) if pair[0] < end]
+    rows: dict[Curve, list[list[float]]] = {}
+    rest = 0.0
+    for curve in sorted(curves, key=lambda one: not one.roots):
+        found: dict[float, list[float]] = {}
+        least = 1
+        for low, high in sorted(inside, key=lambda pair: _doubt(pair, inside[-1], curve.roots)):
+            piece = _Piece(curve, low, high, end if high == inside[-1][1] else high)
+            curved = piece.curved(least)
+            if curved is None:
+                return None
+            found[low] = [*piece.line, *curved]
+            least = max(least, len(curved))
+            rest = max(rest, piece.rest)
+        rows[curve] = [found[min(low, inside[-1][0])] for low in edges[:-1]]
+    listed = [row for curve in curves for row in rows[curve]]
+    width = max(map(len, listed))
+    return np.array([row + [0.0] * (width - len(row)) for row in listed]).T, rest
+
+
+def _doubt(pair: tuple[float, float], last: tuple[float, float], roots: list[float]) -> float:
+    """Small for pieces at which layouts fail: beside roots, and the last one."""
+    return min(
+        (abs(sum(pair) / 2 - root) for root in roots), default=0.0 if pair == last else pair[1]
+    )
 
 
 class _Piece:
@@ -199,7 +209,7 @@ class _Piece:
 
     Attributes:
         line: the place; value and slope; third, second words of the value, and that of the slope.
-        rest: the largest share of what was curved last.
+        rest: the largest share of what is curved.
         sound: whether there is such a place.
     """
 
@@ -213,7 +223,8 @@ class _Piece:
         self._straight = end > high
         if self._straight:
             self._at = np.concatenate([self._at, [low], np.linspace(high, end, _SAMPLES)])
-        self._values, self._share = curve.values(self._at), curve.share(self._at)
+        self._values = curve.values(self._at)
+        self._share = curve.share(self._at, self._values)
         root = next((r for r in curve.roots if low <= r < end), None)
         if root is not None:
             self._through(curve, root)
@@ -225,9 +236,9 @@ class _Piece:
     def _through(self, curve: Curve, root: float) -> None:
         """The place is a root, or the nearest float32: what is left there has only second words."""
         place = float(_word(root))
-        value = curve.values.exactly(place)
-        rest = float(_word(float(value)))
-        finer = float(value - rest)
+        value = float(curve.values.exactly(np.array([place]))[0])
+        rest = float(_word(value))
+        finer = value - rest
         if abs(finer) < _SURE * float(np.spacing(np.float32(rest))):
             finer = 0.0
         slope = float(curve.values.slope(np.array([place]))[0])
@@ -274,24 +285,26 @@ class _Piece:
         line = (places[best], near[best], near_slopes[best], 0.0, *map(_word, rests))
         self.line = tuple(map(float, line))
 
-    def curved(self, degree: int) -> Array | None:
-        """So many coefficients of t² and higher powers, or None where they do not serve."""
+    def curved(self, least: int) -> list[float] | None:
+        """So many coefficients of t² and higher powers, or more; None where none serve."""
         if not self.sound:
             return None
         place, value, slope, _, value_rest, slope_rest = self.line
         t = self._at - place
         left = self._values - (value + value_rest) - (slope + slope_rest) * t
         allowed = _ALLOWED * self._share
-        if self._straight or not degree:
-            return np.zeros(degree) if (np.abs(left) < allowed).all() else None
-        powers = t[:, None] ** np.arange(2, degree + 2)
-        scale = np.abs(powers).max(axis=0)
-        found = lstsq(powers / scale / allowed[:, None], left / allowed, rcond=None)[0]
-        words = _word(found / scale)
-        curve = powers @ words
-        self.rest = float((np.abs(curve) / self._share).max())
-        good = (np.abs(left - curve) < allowed).all() and self.rest < _SMALL
-        return words if good else None
+        if (np.abs(left) < allowed).all():
+            return []
+        for degree in range(least, _MOST_TERMS) if not self._straight else ():
+            powers = t[:, None] ** np.arange(2, degree + 2)
+            scale = np.abs(powers).max(axis=0)
+            found = lstsq(powers / scale / allowed[:, None], left / allowed, rcond=None)[0]
+            words = _word(found / scale)
+            curve = powers @ words
+            if (np.abs(left - curve) < allowed).all():
+                self.rest = float((np.abs(curve) / self._share).max())
+                return words.tolist() if self.rest < _SMALL else None
+        return None
 
 
 def _moves_digits(factor: Array) -> NDArray[np.bool_]:

@@ -172,11 +172,16 @@ def _constant_text(kind: Type, bits: Constant) -> str:
     return value.hex() if value == value else f"nan:{bits:#x}"
 
 
+_IN_RANGE = 2.0**127
+
+
 def bits_of_number(kind: Type, value: float | Fraction) -> Constant:
     """The bits of the number of format ``kind`` nearest to ``value``; ±inf beyond its range."""
     if kind is F64:
         return int(struct.unpack("<q", struct.pack("<d", _nearest_float64(value)))[0])
-    if isinstance(value, float) and isfinite(value) and value != 0:
+    if isinstance(value, float) and abs(value) < _IN_RANGE:  # one rounding, and a quick one
+        return int(struct.unpack("<i", struct.pack("<f", value))[0])
+    if isinstance(value, float) and isfinite(value):
         value = Fraction(value)
     return int(struct.unpack("<i", struct.pack("<f", _nearest_float32(value)))[0])
 

@@ -62,7 +62,7 @@ def expand_near_roots(
         return expression
     exact = Evaluator(root, (x.name,))
     parity = _parity(exact)
-    found = [refined(exact, low, up) for low, up in brackets[:_NEAREST]]
+    found = [_refined(exact, low, up) for low, up in brackets[:_NEAREST]]
     places = [place for place in found if place is not None]
     if exact(0.0).contains(0):
         places.append(arb(0))
@@ -89,7 +89,7 @@ def _parity(exact: Evaluator) -> int:
     return 0
 
 
-def refined(exact: Callable[..., arb], low: float, up: float) -> arb | None:
+def _refined(exact: Evaluator, low: float, up: float) -> arb | None:
     """The root between two numbers to three times the precision; None where there is a pole."""
     with flint.ctx.workprec(_BITS):
         a, b = arb(low), arb(up)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 import flint
 import numpy as np
@@ -36,7 +37,6 @@ from gradsmith.numerics.elementary.tabulated import DEEPEST, Pieces
 from gradsmith.numerics.interpret import Array, interpret
 from gradsmith.numerics.piecewise import Curve, fitted
 from gradsmith.numerics.regimes import order_of_zero
-from gradsmith.numerics.roots import refined
 from gradsmith.numerics.stabilise import Stable
 
 _MOST_ZERO = 3
@@ -50,6 +50,8 @@ _STEP = 0.125
 _BITS = 64
 _PLACES = 0.011, 0.11, 0.37
 _BETWEEN = 12
+_STEPS = 8
+_OUTWEIGHED = 1.001
 
 
 def tabulated_forms(stable: Stable) -> Iterator[Expr]:
@@ -61,7 +63,8 @@ def tabulated_forms(stable: Stable) -> Iterator[Expr]:
     if len(symbols) != 1 or stable.arguments != (symbols[0].name,):
         return
     (x,) = symbols
-    exact = Evaluator(stable.root, (x.name,))
+    # The same as the formula as it was written, but less of it cancels.
+    exact = Evaluator(stable.symbolic, (x.name,))
     order = order_of_zero(exact)
     if order is None or order > _MOST_ZERO:
         return
@@ -171,7 +174,6 @@ class _Fall:
 
     def __init__(self, exponent: Expr, x: Symbol) -> None:
         self._exponent, self._x = exponent, x
-        self.exact = Evaluator(exponent, (x.name,))
 
     def __call__(self, at: Array) -> Array:
         return interpret(self._exponent, {self._x.name: at})
@@ -191,25 +193,34 @@ class _Factor:
 
     def __init__(self, side: _Side, limit: Fraction, fall: _Fall, end: float) -> None:
         self.limit = limit
-        self._side, self._fall = side, fall
-        self._series: Series | None = series_of(self._values, self._allowed, end)
+        self._side, self._fall, self._end = side, fall, end
+
+    @cached_property
+    def _series(self) -> Series | None:
+        return series_of(self.exactly, self._allowed, self._end)
 
     @property
     def smooth(self) -> bool:
         """Whether there is such a factor."""
         return self._series is not None
 
-    def exactly(self, a: arb | float, bits: int = _BITS) -> arb:
-        """The value at one number."""
-        with flint.ctx.workprec(bits + 260):
-            fall = self._fall.exact(a, bits=bits + 8)
-            # By so much the rest is smaller than the asymptote.
-            needed = bits + (8 + int(-1.5 * float(fall.mid())) if self.limit else 0)
+    def left(self, a: float, fall: float) -> arb:
+        """f/xᵐ − limit at one number, where the exponent is ``fall``."""
+        # By so much that is smaller than the limit.
+        bits = _BITS + (int(-1.5 * fall) if self.limit else 0)
+        with flint.ctx.workprec(bits + 20):
             limit = arb(flint.fmpq(self.limit.numerator, self.limit.denominator))
-            return (self._side(a, needed) - limit) / fall.exp()
+            return self._side(a, bits) - limit
 
-    def _values(self, at: Array) -> Array:
-        return np.array([float(self.exactly(p).mid()) for p in at.tolist()])
+    def exactly(self, at: Array) -> Array:
+        """Values with all digits of float64 but the last few."""
+        falls = self._fall(at)
+        left = [
+            float(self.left(a, fall).mid())
+            for a, fall in zip(at.tolist(), falls.tolist(), strict=True)
+        ]
+        values: Array = np.array(left) * np.exp(-falls)
+        return values
 
     def _allowed(self, at: Array, values: Array) -> float:
         return float(self.share(at, values).min() if self.limit else np.abs(values).max())
@@ -227,6 +238,10 @@ class _Factor:
         """By how much the values of T may be wrong for the function to be wrong by 1 of itself."""
         whole: Array = np.abs(float(self.limit) * np.exp(-self._fall(at)) + values)
         return whole
+
+    def outweighed(self, at: Array, values: Array) -> bool:
+        """Whether the limit is anywhere less than what is added to it, where T is ± the values."""
+        return bool((np.exp(self._fall(at)) * np.abs(values) > _OUTWEIGHED * abs(self.limit)).any())
 
     def whole(self, at: Array, values: Array) -> Array:
         """f/xᵐ, where T has these values."""
@@ -247,15 +262,22 @@ class _Factor:
         if self.limit:
             return []
         at, values = self.points, self(self.points)
-        signs = np.flatnonzero(values[:-1] * values[1:] < 0)
-        places = [refined(self.exactly, float(at[i]), float(at[i + 1])) for i in signs]
-        return [float(place) for place in places if place is not None]
+        between = np.flatnonzero(values[:-1] * values[1:] < 0)
+        low, high = at[between], at[between + 1]
+        places = (low + high) / 2
+        for _ in range(_STEPS):  # of Newton
+            places = np.clip(places - self(places) / self.slope(places), low, high)
+        return list(map(float, places))
 
 
 def _pieces(factors: tuple[_Factor, _Factor], end: float) -> Pieces | None:
-    if not all(factor.smooth for factor in factors):
-        return None
     flip = _flip(factors, end)
+    if not all(factor.smooth for factor in factors[: 1 if flip else 2]):
+        return None
+    for factor, like in zip(factors, (factors[0], factors[0 if flip else 1]), strict=True):
+        # Else what rounding takes from their sum would not be a float32.
+        if factor.limit and factor.outweighed(like.points, like(like.points)):
+            return None
     curves = [Curve(factors, flip)] if flip else [Curve((f,), 1) for f in factors[::-1]]
     table = fitted(curves, end)
     if table is None:
@@ -268,7 +290,7 @@ def _pieces(factors: tuple[_Factor, _Factor], end: float) -> Pieces | None:
         flip or 1,
         (factors[0].limit, factors[1].limit),
         table.lean,
-        _range(factors),
+        _range(factors, flip),
         tuple(map(tuple, table.columns.tolist())),
     )
 
@@ -276,15 +298,16 @@ def _pieces(factors: tuple[_Factor, _Factor], end: float) -> Pieces | None:
 def _flip(factors: tuple[_Factor, _Factor], end: float) -> int:
     """±1 where T on the right is ±T on the left, else 0."""
     places = [share * end for share in _PLACES]
-    pairs = [(factors[0].exactly(p), factors[1].exactly(p)) for p in places]
+    pairs = [[factor.left(p, -DEEPEST) for factor in factors] for p in places]
     return next((s for s in (1, -1) if all(a.overlaps(s * b) for a, b in pairs)), 0)
 
 
-def _range(factors: tuple[_Factor, _Factor]) -> tuple[float, float]:
+def _range(factors: tuple[_Factor, _Factor], flip: int) -> tuple[float, float]:
     """Bounds of f/xᵐ, with a margin."""
     ends: list[float] = []
-    for factor in factors:
-        values = factor.whole(factor.points, factor(factor.points))
+    for factor, sign in zip(factors, (1, flip or 1), strict=True):
+        like = factors[0] if flip else factor
+        values = factor.whole(like.points, sign * like(like.points))
         ends += [float(values.min()), float(values.max())]
     low, high = min(ends), max(ends)
     margin = (high - low) / 16

@@ -84,7 +84,9 @@ class Pieces:
         )
 
 
-def tabulated(x: DoubleWord, a: DoubleWord, u: DoubleWord, *numbers: DoubleWord) -> DoubleWord:
+def tabulated(
+    x: DoubleWord, a: DoubleWord, u: DoubleWord, numbers: Sequence[Fraction]
+) -> DoubleWord:
     """Limit + exp(u)·T(a), with the limit and the sign of T that belong to the side of x.
 
     Args:
@@ -93,8 +95,7 @@ def tabulated(x: DoubleWord, a: DoubleWord, u: DoubleWord, *numbers: DoubleWord)
         u: the exponent, from −131 to 0.
         numbers: those of the :class:`Pieces`.
     """
-    known = [entry.known for entry in numbers]
-    pieces = Pieces.of_numbers([entry for entry in known if entry is not None])
+    pieces = Pieces.of_numbers(numbers)
     left = x.high < 0.0
     power, p = words.factors_of_exp(u)
     if pieces.flip < 0:
