@@ -94,5 +94,6 @@ def test_vectors_look_up_in_registers(size: int, features: str, register: str) -
     instruction = r"vperm[it]2" if (size, register) == (32, "zmm") else "vperm"
     assert re.search(rf"\b{instruction}(ps|d)\b.*{register}", body)
     assert "gather" not in body
+    assert "lookup0by" not in code  # put in place of its calls, and no code by itself
     calls = re.findall(r"call\S*\s+(\S+)", body)
     assert all(re.fullmatch(r"lookup0(@PLT)?", name) for name in calls), calls  # of what is left
