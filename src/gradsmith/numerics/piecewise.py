@@ -23,9 +23,8 @@ from gradsmith.numerics.double_word import UNIT
 from gradsmith.numerics.elementary.tabulated import SIDE
 from gradsmith.numerics.interpret import Array
 
-_SHAPES = ((SIDE, 2), (2 * SIDE, 3), (2 * SIDE, 2), (SIDE, 1))
-"""Pieces on one side, and the digits that say which one; the first shape that serves well."""
-_WELL = 9  # columns
+_SHAPES = ((2 * SIDE, 3), (SIDE, 2), (2 * SIDE, 2), (SIDE, 1))
+"""Pieces on one side, and the digits that say which one, from the shortest polynomials up."""
 
 _ALLOWED = 2.0**-27.5
 """By how much of itself the function may be wrong for the sake of the table."""
@@ -121,8 +120,7 @@ class Table:
 
 
 def fitted(curves: Sequence[Curve], end: float) -> Table | None:
-    """The smallest table found for one or two curves from 0 to ``end``; None where none serves."""
-    best: Table | None = None
+    """A table for one or two curves from 0 to ``end``; None where none serves."""
     for count, digits in _SHAPES:
         if count * len(curves) > 2 * SIDE:
             continue
@@ -131,13 +129,9 @@ def fitted(curves: Sequence[Curve], end: float) -> Table | None:
             found = _columns(curves, sums, scale, end)
             if found is not None:
                 columns, rest = found
-                if best is None or len(columns) < len(best.columns):
-                    rest = 0.0 if columns[4:6].any() else rest  # it becomes the first word
-                    best = Table(digits, scale, last, _lean(rest), columns)
-                break
-        if best is not None and (len(best.columns) <= _WELL or count > SIDE):
-            break
-    return best
+                rest = 0.0 if columns[4:6].any() else rest  # it becomes the first word
+                return Table(digits, scale, last, _lean(rest), columns)
+    return None
 
 
 def _sums(count: int, digits: int) -> Array:

@@ -10,7 +10,7 @@ turn and kept if the measurement says so.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,7 +80,7 @@ def stabilise(
     """
     judge = Judge(root, arguments, defaults, target)
     starts = tuple(dict.fromkeys((root, *alternatives)))
-    best = judge.best_of(lambda: _stages(starts))
+    best = judge.best_of(_remembered(_stages(starts)))
     limited = judge.with_limits(best.expression)
     signed = with_signs(limited, root, arguments, defaults, target)
     expression = _with_nan(signed, arguments, defaults)
@@ -103,6 +103,19 @@ def _stages(starts: Iterable[Expr]) -> Iterator[list[Expr]]:
     yield [*tidied, *(rewrite(form, STABILISE) for form in tidied), *outermost]
     closer = [form for start in starts for form in close_terms(start)]
     yield [*closer, *(rewrite(form, STABILISE) for form in closer)]
+
+
+def _remembered(stages: Iterator[list[Expr]]) -> Callable[[], Iterator[list[Expr]]]:
+    """The same from the start whenever it is called; what was made is not made again."""
+    made: list[list[Expr]] = []
+
+    def again() -> Iterator[list[Expr]]:
+        yield from made
+        for stage in stages:
+            made.append(stage)
+            yield stage
+
+    return again
 
 
 def _with_nan(expression: Expr, arguments: Sequence[str], defaults: Mapping[str, float]) -> Expr:
