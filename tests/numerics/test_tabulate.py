@@ -196,6 +196,7 @@ def test_other_ways_of_computing_do_not_know_it():
 def test_none_is_made_where_what_is_cheaper_serves(monkeypatch):
     def forbidden(stable):
         raise AssertionError(stable.root)
+        yield
 
     monkeypatch.setattr("gradsmith.numerics.ladder.tabulated_forms", forbidden)
     for text in ("x*sigmoid(x)", "1/(1 + exp(-x))", "where(x > 0, x, 0.1*x)"):

@@ -12,6 +12,7 @@ from gradsmith.numerics.interpret import Array
 _TERMS = 14
 _SMOOTH = 2.0**-42
 _MOST = 32  # intervals
+_SHORTEST = 2.0**-8  # of the whole
 
 NODES = np.cos((2 * np.arange(_TERMS) + 1) * np.pi / (2 * _TERMS))
 """Where a series of so many terms is read off, from −1 to 1."""
@@ -72,7 +73,11 @@ def series_of(
         if np.abs(terms[-3:]).max() <= _SMOOTH * allowed(at, here):
             starts.append(low)
             rows.append(terms)
-        elif len(stack) + len(starts) < _MOST and np.isfinite(here).all():
+        elif (
+            high - low > _SHORTEST * end
+            and len(stack) + len(starts) < _MOST
+            and np.isfinite(here).all()
+        ):
             stack += [((low + high) / 2, high), (low, (low + high) / 2)]
         else:
             return None

@@ -52,6 +52,9 @@ _FOUND = 0.8
 _LEAST_OF_TABLES = 66.0
 """Few functions take less by a table; while what is cheaper may serve, none is made."""
 
+_LEAST_OF_SERIES = 12.0
+"""What a series makes a way dearer by, at least; finding it takes as long as finding a table."""
+
 _OF_TABLES = 0.25
 """What a table may add. Its polynomials are the same few on the whole line, and are known to be
 right between the points of a sample."""
@@ -126,21 +129,28 @@ def choose(
     tried = []
     of_tables = _OF_TABLES if stable.target.digits == 24 else stable.target.budget
     with_tables = any(way.scheme is WORDS32 for way in open_ways)
+    tables = tabulated_forms(stable) if with_tables else iter(())
+    waiting = False  # a table that was made, to be measured
     while open_ways:
-        if with_tables and open_ways[0].price > _LEAST_OF_TABLES:
-            with_tables = False
-            for form in tabulated_forms(stable):
+        if not waiting and open_ways[0].price > _LEAST_OF_TABLES:
+            form = next(tables, None)
+            if form is not None:
                 _enter(open_ways, replace(stable, expression=form), WORDS32, of_tables)
+                waiting = True
         way = heappop(open_ways)
+        if way.lossy:
+            expression = with_series(stable, partial(_evaluated, stable, way.scheme))
+            if expression is not stable.expression:
+                mended = replace(stable, expression=expression)
+                _enter(open_ways, mended, way.scheme, way.budget)
+            continue
+        waiting = waiting and not has_table(way.stable.expression)
         error = measured(way.stable, way.scheme, stable)
         tried.append(Way(way.scheme, way.stable, error))
         if error <= way.budget:
             return tried[-1]
         if way.scheme in _WITH_SERIES and way.stable is stable and stable.target.digits == 24:
-            expression = with_series(stable, partial(_evaluated, stable, way.scheme))
-            if expression is not stable.expression:
-                mended = replace(stable, expression=expression)
-                _enter(open_ways, mended, way.scheme, way.budget)
+            heappush(open_ways, replace(way, price=way.price + _LEAST_OF_SERIES, lossy=True))
     # Where all lose everything somewhere, what has more digits loses less elsewhere.
     least = min(way.error for way in tried)
     return max(
@@ -150,13 +160,14 @@ def choose(
 
 @dataclass(frozen=True, slots=True, order=True)
 class _Open:
-    """A way that is not measured yet."""
+    """A way that is not measured yet, or has to get series first."""
 
     price: float
     serial: int
     scheme: Scheme = field(compare=False)
     stable: Stable = field(compare=False)
     budget: float = field(compare=False)
+    lossy: bool = field(compare=False, default=False)  # it was measured, and needs series
 
 
 def _enter(open_ways: list[_Open], stable: Stable, scheme: Scheme, budget: float) -> None:
