@@ -63,7 +63,7 @@ def summed(table, at):
     return value + slope * t + rest + third
 
 
-@pytest.mark.parametrize("end", [20.0, 131.0])
+@pytest.mark.parametrize("end", [13.0, 16.125, 20.0, 26.0, 40.0, 77.0, 131.0])
 @pytest.mark.parametrize("case", ["logistic", "rooted"])
 def test_the_pieces_cover_the_function(case, end):
     function, slope = {"logistic": LOGISTIC, "rooted": ROOTED}[case]

@@ -219,6 +219,9 @@ class _Piece:
             self._at = np.concatenate([self._at, [low], np.linspace(high, end, _SAMPLES)])
         self._values = curve.values(self._at)
         self._share = curve.share(self._at, self._values)
+        ends = np.array([low, end])
+        self._with_ends = np.append(self._at, ends)
+        self._share_with_ends = np.append(self._share, curve.share(ends, curve.values(ends)))
         root = next((r for r in curve.roots if low <= r < end), None)
         if root is not None:
             self._through(curve, root)
@@ -253,7 +256,8 @@ class _Piece:
         places = np.empty(0)
         for reach in _REACHES:
             spread = max(1.0, np.floor(reach * (high - low) / _TRIED / step))
-            more = centre + step * spread * np.arange(-_TRIED, _TRIED)
+            # Beyond the next power of two there are fewer float32.
+            more = _word(centre + step * spread * np.arange(-_TRIED, _TRIED))
             places = np.concatenate([places, more[(more > low / 2) & (more > 0)]])
             self._chosen(places, curve.values(places), curve.values.slope(places))
             if self.sound and self.line[4] == self.line[5] == 0:
@@ -262,15 +266,16 @@ class _Piece:
     def _chosen(self, places: Array, values: Array, slopes: Array) -> None:
         """The place at which value and slope are closest to a float32."""
         near, near_slopes = _word(values), _word(slopes)
-        t = self._at[:, None] - places
+        t = self._with_ends[:, None] - places
         # What rounding takes from value + slope·t is known exactly where neither holds.
         moved = np.abs(slopes * t)
         outweighed = moved > np.abs(values)
         cancelled = np.abs(values + slopes * t) < np.abs(values) / 2
         exact = _moves_digits(near_slopes)
-        counts = UNIT / 2 * moved > _ALLOWED * self._share[:, None]
+        counts = UNIT / 2 * moved > _ALLOWED * self._share_with_ends[:, None]
         wrong = np.asarray(((outweighed & ~exact) | cancelled) & counts).any(axis=0)
-        lost = np.abs(values - near) + np.abs(slopes - near_slopes) * np.abs(t).max(axis=0)
+        reach = np.abs(self._at[:, None] - places).max(axis=0)
+        lost = np.abs(values - near) + np.abs(slopes - near_slopes) * reach
         best = int(np.argmin(np.where(wrong, np.inf, lost)))
         self.sound = not np.take(wrong, best)
         rests = values[best] - near[best], slopes[best] - near_slopes[best]
