@@ -9,6 +9,7 @@ rewriting that it is used to judge.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from itertools import pairwise
 from math import inf, isnan, nan
 from typing import Any
@@ -167,6 +168,12 @@ _RULES: dict[Function, Callable[..., Any]] = {
 def isnan_ball(ball: arb) -> bool:
     """Whether ``ball`` holds no information: undefined, or without bounds."""
     return bool(ball.is_nan()) or not ball.rad().is_finite()
+
+
+def middle(ball: arb) -> Fraction:
+    """The exact value of the midpoint of a finite ball."""
+    mantissa, exponent = ball.mid().man_exp()
+    return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
 
 
 class Evaluator:

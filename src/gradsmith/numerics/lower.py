@@ -15,7 +15,7 @@ from fractions import Fraction
 from math import inf, isfinite
 from typing import Any
 
-from gradsmith.calculus.exact import Evaluator
+from gradsmith.calculus.exact import Evaluator, middle
 from gradsmith.formula import vocabulary as v
 from gradsmith.formula.expression import (
     Call,
@@ -331,11 +331,7 @@ def _constant(node: Expr) -> Fraction | float:
     if isinstance(node, Number):
         return node.value
     ball = Evaluator(node, ())(bits=_CONSTANT_BITS)
-    middle = ball.mid()
-    if not middle.is_finite():
-        return float(middle)
-    mantissa, exponent = middle.man_exp()
-    return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+    return middle(ball) if ball.mid().is_finite() else float(ball.mid())
 
 
 # Comparisons of an argument with a number, and whether it is below where they hold.

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.linalg import lstsq
 from numpy.typing import NDArray
 
+from gradsmith.numerics.chebyshev import NODES
 from gradsmith.numerics.double_word import UNIT
 from gradsmith.numerics.elementary.tabulated import SIDE
 from gradsmith.numerics.interpret import Array
@@ -33,7 +34,6 @@ _SMALL = 0.1
 _OF_EXP = 0.0225
 """The largest share that words leave of an exponential."""
 _MOST_TERMS = 7
-_SAMPLES = 14
 _FINENESS = 0.97 ** np.arange(20)
 _LAYOUTS = 4
 _WITHIN = 0.3, 0.7  # of a piece, where a root may be
@@ -212,11 +212,10 @@ class _Piece:
     sound = True
 
     def __init__(self, curve: Curve, low: float, high: float, end: float) -> None:
-        angles = np.cos((2 * np.arange(_SAMPLES) + 1) * np.pi / (2 * _SAMPLES))
-        self._at = (low + high) / 2 + (high - low) / 2 * angles
+        self._at = (low + high) / 2 + (high - low) / 2 * NODES
         self._straight = end > high
         if self._straight:
-            self._at = np.concatenate([self._at, [low], np.linspace(high, end, _SAMPLES)])
+            self._at = np.concatenate([self._at, [low], np.linspace(high, end, len(NODES))])
         self._values = curve.values(self._at)
         self._share = curve.share(self._at, self._values)
         ends = np.array([low, end])
@@ -244,7 +243,7 @@ class _Piece:
 
     def _along(self, low: float, end: float) -> None:
         """A line, of which the place has so few digits that differences with it are exact."""
-        slope = float(_word((self._values[-1] - self._values[_SAMPLES]) / (end - low)))
+        slope = float(_word((self._values[-1] - self._values[len(NODES)]) / (end - low)))
         places = np.round(low * _GRID + np.arange(1, _TRIED)) / _GRID
         places = places[places < end]
         self._chosen(places, self._values[-1] + slope * (places - end), np.full(len(places), slope))

@@ -17,7 +17,7 @@ import flint
 import numpy as np
 from flint import arb
 
-from gradsmith.calculus.exact import Evaluator, isnan_ball
+from gradsmith.calculus.exact import Evaluator, isnan_ball, middle
 from gradsmith.calculus.simplify import simplify
 from gradsmith.calculus.terms import split_coefficient
 from gradsmith.formula import vocabulary as v
@@ -121,8 +121,7 @@ class _Side:
 def _fraction(value: arb) -> Fraction:
     if abs(value) < _SETTLED:
         return Fraction(0)
-    mantissa, exponent = value.mid().man_exp()
-    exact = Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+    exact = middle(value)
     simple = exact.limit_denominator(_SIMPLE)
     return simple if abs(simple - exact) < Fraction(1, 2**190) else exact
 
