@@ -15,6 +15,8 @@
 //   kernel.h      calling a kernel
 //   node.h        the backward pass
 //   object.h      operations as Python has them
+//   twister.h     PyTorch's random numbers by blocks
+//   draw.h        their places among the elements
 //   slopes.h      random slopes
 
 #include "object.h"

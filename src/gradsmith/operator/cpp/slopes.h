@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include "draw.h"
 #include "rows.h"
 
 #include <ATen/CPUGeneratorImpl.h>
@@ -15,42 +16,36 @@
 
 namespace gradsmith {
 
-// A generator's own numbers, without a call for each.
-struct Engine {
-  at::mt19937 engine;
-
-  uint64_t random64() {
-    const uint64_t high = engine();
-    return high << 32 | engine();
-  }
-};
-
-// For each element that is not positive a slope, in their order; 1 for all others.
-template <class T>
-void draw(const T* input, T* slopes, int64_t n, double lower, double upper) {
-  constexpr int64_t kBlock = 256;
+// For each element that is not positive a slope, in their order; 1 for all others. False where the
+// generator counts words that its state does not have, as after set_rng_state() it may.
+template <class T, class Stored>
+bool draw_slopes(const void* input, void* slopes, int64_t n, double lower, double upper) {
   const auto& numbers = at::detail::getDefaultCPUGenerator();
   auto* generator = at::check_generator<at::CPUGeneratorImpl>(numbers);
-  std::lock_guard<std::mutex> lock(generator->mutex_);
-  Engine drawn{generator->engine()};
   using Bound = at::opmath_type<T>;
-  at::uniform_real_distribution<double> uniform(
-      static_cast<Bound>(lower), static_cast<Bound>(upper));
-  std::array<uint16_t, kBlock> places;
-  for (int64_t begin = 0; begin < n; begin += kBlock) {
-    // Signs are random: a branch for each element would cost more than this.
-    const auto size = std::min(kBlock, n - begin);
-    size_t count = 0;
-    for (int64_t i = 0; i < size; ++i) {
-      slopes[begin + i] = 1;
-      places[count] = static_cast<uint16_t>(i);
-      count += input[begin + i] <= 0;
-    }
-    for (size_t i = 0; i < count; ++i) {
-      slopes[begin + places[i]] = static_cast<T>(uniform(&drawn));
-    }
+  const double from = static_cast<Bound>(lower), to = static_cast<Bound>(upper);
+  // Which says what is wrong with bounds.
+  static_cast<void>(at::uniform_real_distribution<double>(from, to));
+  std::lock_guard<std::mutex> lock(generator->mutex_);
+  auto engine = generator->engine();
+  auto data = engine.data();
+  static_assert(std::tuple_size_v<decltype(data.state_)> == kBlock);
+  Twister twister;
+  twister.next = data.next_;
+  twister.end = twister.next + data.left_ - 1;
+  if (data.left_ < 1 || twister.end > kBlock) {
+    return false;
   }
-  generator->set_engine(drawn.engine);
+  std::copy(data.state_.begin(), data.state_.end(), twister.state.begin());
+  draw(
+      twister, steps<Stored>(), static_cast<const Stored*>(input), static_cast<Stored*>(slopes), n,
+      from, to - from);
+  std::copy_n(twister.state.begin(), kBlock, data.state_.begin());
+  data.next_ = static_cast<uint32_t>(twister.next);
+  data.left_ = static_cast<int>(twister.end - twister.next + 1);
+  engine.set_data(data);
+  generator->set_engine(engine);
+  return true;
 }
 
 constexpr char kSlopesDoc[] =
@@ -78,15 +73,19 @@ PyObject* slopes(PyObject*, PyObject* const* args, Py_ssize_t given) {
   const auto n = input.numel();
   const void* from = input.const_data_ptr();
   void* to = made.mutable_data_ptr();
+  bool drawn = false;
   {
     pybind11::gil_scoped_release unlocked;
     if (dtype == at::kFloat) {
-      draw(static_cast<const float*>(from), static_cast<float*>(to), n, lower, upper);
+      drawn = draw_slopes<float, float>(from, to, n, lower, upper);
     } else if (dtype == at::kDouble) {
-      draw(static_cast<const double*>(from), static_cast<double*>(to), n, lower, upper);
+      drawn = draw_slopes<double, double>(from, to, n, lower, upper);
     } else {
-      draw(static_cast<const at::BFloat16*>(from), static_cast<at::BFloat16*>(to), n, lower, upper);
+      drawn = draw_slopes<at::BFloat16, uint16_t>(from, to, n, lower, upper);
     }
+  }
+  if (!drawn) {
+    Py_RETURN_NONE;
   }
   return THPVariable_Wrap(std::move(made));
   END_HANDLE_TH_ERRORS
