@@ -321,9 +321,9 @@ def test_code_is_kept_apart_by_text_machine_and_llvm(monkeypatch: pytest.MonkeyP
 
     made: list[str] = []
 
-    def assembled(ir: str, machine: native.Machine) -> bytes:
+    def assembled(ir: str, machine: native.Machine, beside: str) -> bytes:
         made.append(ir)
-        return repr((ir, machine, llvmlite.__version__)).encode()
+        return repr((ir, machine, beside, llvmlite.__version__)).encode()
 
     monkeypatch.setattr(native, "assemble", assembled)
     here = native.host()
@@ -336,11 +336,11 @@ def test_code_is_kept_apart_by_text_machine_and_llvm(monkeypatch: pytest.MonkeyP
     for release in (llvmlite.__version__, "99.0.0"):
         monkeypatch.setattr(llvmlite, "__version__", release)
         for machine in machines:
-            for ir in ("a", "b"):
+            for ir, beside in (("a", ""), ("b", ""), ("a", "b"), ("", "ab")):
                 for _ in range(2):
-                    code = native.machine_code(ir, machine)
-                    assert code == repr((ir, machine, release)).encode()
-    assert len(made) == 2 * len(machines) * 2
+                    code = native.machine_code(ir, machine, beside)
+                    assert code == repr((ir, machine, beside, release)).encode()
+    assert len(made) == 2 * len(machines) * 4
     assert native.machine_code("a") == native.machine_code("a", here)
 
 

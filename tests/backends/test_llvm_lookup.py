@@ -88,8 +88,8 @@ def test_native_code_finds_the_same(machine: native.Machine, size: int, wide: bo
 )
 def test_vectors_look_up_in_registers(size: int, features: str, register: str) -> None:
     machine = native.Machine(TRIPLE, "x86-64-v3", features)
-    text = loop(program(size), lookups=machine.lookups)
-    code = native.assembly(text, machine)
+    written = loop(program(size), lookups=machine.lookups)
+    code = native.assembly(written.text, machine, written.beside)
     body = code.split("\nkernel:")[1].split(".Lfunc_end")[0]
     instruction = r"vperm[it]2" if (size, register) == (32, "zmm") else "vperm"
     assert re.search(rf"\b{instruction}(ps|d)\b.*{register}", body)

@@ -139,10 +139,9 @@ class NativeKernel:
         machine = machine or host()
         steps = [0 if name in scalars else SIZES[kind] for name, kind in program.inputs]
         steps += [SIZES[kind] for kind in kinds]
-        text = loop(
-            program, scalars, native_half=machine.converts_half, lookups=machine.lookups
-        ) + worker(ENTRY, steps)
-        entry, self._shared_worker = load(machine_code(text, machine), (ENTRY, WORKER))
+        written = loop(program, scalars, native_half=machine.converts_half, lookups=machine.lookups)
+        code = machine_code(written.text, machine, written.beside + worker(ENTRY, steps))
+        entry, self._shared_worker = load(code, (ENTRY, WORKER))
         pointers = [ctypes.c_void_p] * len(steps)
         # Functions of this kind release the global lock while they run.
         self.raw = ctypes.CFUNCTYPE(None, ctypes.c_int64, *pointers)(entry)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gradsmith.backends.llvm_lookup import Tables
 from gradsmith.numerics.program import (
@@ -71,14 +72,26 @@ _INTRINSIC = {
 _SHIFT = {Op.SHL: "shl", Op.SHR: "ashr", Op.USHR: "lshr"}
 
 
+class Loop(NamedTuple):
+    """The IR of a loop.
+
+    Attributes:
+        text: a module with the loop, to be optimised.
+        beside: a module with functions that it calls, which gain nothing by that.
+    """
+
+    text: str
+    beside: str
+
+
 def loop(
     program: Program,
     scalars: Collection[str] = (),
     *,
     native_half: bool = True,
     lookups: str | None = None,
-) -> str:
-    """The IR of a module that holds the loop.
+) -> Loop:
+    """The IR of the loop.
 
     Args:
         program: what to compute for each element.
@@ -108,16 +121,24 @@ def loop(
         writer.store(kind, operands[output], writer.element(kind, f"%out{position}"))
     parameters = [f"ptr %in{number}" for number in range(len(program.inputs))]
     parameters += [f"ptr %out{position}" for position in range(len(program.outputs))]
-    return _MODULE.format(
+    tables, beside = writer.tables.definitions()
+    text = _MODULE.format(
         entry=ENTRY,
         parameters=", ".join(["i64 %n", *parameters]),
         head="\n".join(head),
         body="\n".join(writer.lines),
-        tables=writer.tables.definitions(),
+        tables=tables,
+        interleaved=_INTERLEAVED,
     )
+    return Loop(text, beside)
 
 
 _GROUP = ", !llvm.access.group !0"
+_INTERLEAVED = 4
+"""Vectors at a time. Each is one long chain of operations, more than a processor holds to choose
+from; and the more loads are on their way, the less of the time of memory is seen. LLVM by itself,
+to spare registers, takes one where there are tables or many constants: that is some 8 % slower
+where the data is in the cache, and 20 % where it is not."""
 
 _MODULE = """\
 define void @{entry}({parameters}) nounwind noinline {{
@@ -135,8 +156,9 @@ exit:
   ret void
 }}
 !0 = distinct !{{}}
-!1 = distinct !{{!1, !2}}
+!1 = distinct !{{!1, !2, !3}}
 !2 = !{{!"llvm.loop.parallel_accesses", !0}}
+!3 = !{{!"llvm.loop.interleave.count", i32 {interleaved}}}
 {tables}"""
 
 

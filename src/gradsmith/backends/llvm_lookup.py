@@ -5,7 +5,8 @@ can be looked up in at once, but nothing in scalar IR says so. Hence a look-up i
 function that has vector variants, which LLVM's vectoriser is told of by the attribute
 ``vector-function-abi-variant``; :mod:`~gradsmith.backends.native` puts them in place of their
 calls afterwards. The scalar function serves what remains of a loop. Where there are no variants it
-is put in place itself, before anything else.
+is put in place itself, before anything else. Functions that have variants, and these, stand in a
+module of their own, which is not optimised: they are short, but many.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Tables:
 
     def __init__(self, instructions: str | None) -> None:
         self._lanes = _LANES[instructions] if instructions is not None else ()
+        self._tests_bits = instructions == AVX512
         self._known: dict[tuple[Constant, ...], int] = {}
 
     def call(self, table: tuple[Constant, ...], index: str) -> str:
@@ -56,53 +58,67 @@ class Tables:
             return {}
         return {lanes: f"lookup{number}by{lanes}" for lanes in self._lanes}
 
-    def definitions(self) -> str:
-        """What is defined beside the kernel."""
-        if not self._known:
-            return ""
-        parts, used = [_DECLARATIONS], []
+    def definitions(self) -> tuple[str, str]:
+        """What is defined or declared in the module of the kernel, and what beside it."""
+        within: list[str] = []
+        beside: list[str] = []
+        used: list[str] = []
         for table, number in self._known.items():
             size, variants = len(table), self._variants(number, len(table))
-            parts.append(
+            constant = (
                 f"@table{number} = internal unnamed_addr constant [{size} x float]"
                 f" [{_entries(table)}], align 64"
             )
-            inlined = "noinline" if variants else "alwaysinline"
-            parts.append(_SCALAR.format(number=number, mask=size - 1, inlined=inlined))
+            place = {"number": number, "mask": size - 1}
+            if not variants:
+                within += [constant, _SCALAR.format(linkage="internal", inlined="always", **place)]
+                continue
+            beside += [constant, _SCALAR.format(linkage="hidden", inlined="no", **place)]
+            within.append(f"declare hidden float @lookup{number}(i32) noinline {_PURE}")
             for lanes, name in variants.items():
-                body = _by_8(table) if lanes == 8 else _by_16(table)
-                parts.append(_VARIANT.format(lanes=lanes, name=name, body="\n".join(body)))
+                body = _by_8(table, self._tests_bits) if lanes == 8 else _by_16(table)
+                beside.append(_VARIANT.format(lanes=lanes, name=name, body="\n".join(body)))
+                within.append(f"declare <{lanes} x float> @{name}(<{lanes} x i32>) {_PURE}")
                 used.append(f"ptr @{name}")
         if used:  # only the vectoriser calls them
-            parts.append(
+            beside.insert(0, _DECLARATIONS)
+            within.append(
                 f"@llvm.compiler.used = appending global [{len(used)} x ptr] [{', '.join(used)}],"
                 ' section "llvm.metadata"'
             )
-        return "\n".join(parts) + "\n"
+        return _lines(within), _lines(beside)
 
 
-_SCALAR = """\
-define internal float @lookup{number}(i32 %i) {inlined} nounwind willreturn memory(none) {{
-  %entry = and i32 %i, {mask}
-  %place = getelementptr inbounds float, ptr @table{number}, i32 %entry
+def _lines(parts: Sequence[str]) -> str:
+    return "".join(f"{part}\n" for part in parts)
+
+
+_PURE = "nounwind willreturn memory(none)"
+
+_SCALAR = f"""\
+define {{linkage}} float @lookup{{number}}(i32 %i) {{inlined}}inline {_PURE} {{{{
+  %entry = and i32 %i, {{mask}}
+  %place = getelementptr inbounds float, ptr @table{{number}}, i32 %entry
   %value = load float, ptr %place, align 4
   ret float %value
-}}"""
+}}}}"""
 
-_VARIANT = """\
-define internal <{lanes} x float> @{name}(<{lanes} x i32> %i) alwaysinline nounwind willreturn \
-memory(none) {{
-{body}
-  ret <{lanes} x float> %value
-}}"""
+_VARIANT = f"""\
+define <{{lanes}} x float> @{{name}}(<{{lanes}} x i32> %i) alwaysinline {_PURE} {{{{
+{{body}}
+  ret <{{lanes}} x float> %value
+}}}}"""
 
 
 def _entries(table: Sequence[Constant]) -> str:
     return ", ".join(f"float bitcast (i32 {entry} to float)" for entry in table)
 
 
-def _by_8(table: Sequence[Constant]) -> list[str]:
-    """Each eight entries are looked up in by themselves; further bits choose among the results."""
+def _by_8(table: Sequence[Constant], tests_bits: bool) -> list[str]:
+    """Each eight entries are looked up in by themselves; further bits choose among the results.
+
+    AVX-512 tests a bit wherever it stands, AVX2 the uppermost one.
+    """
     lines, names = [], []
     for first in range(0, len(table), 8):
         names.append(f"%part{first}")
@@ -112,15 +128,17 @@ def _by_8(table: Sequence[Constant]) -> list[str]:
         )
     bit = 3
     while len(names) > 1:
-        splat = f"<{', '.join([f'i32 {31 - bit}'] * 8)}>"
-        lines.append(f"  %moved{bit} = shl <8 x i32> %i, {splat}")
-        lines.append(f"  %upper{bit} = icmp slt <8 x i32> %moved{bit}, zeroinitializer")
+        operation, operand, below = "shl", f"i32 {31 - bit}", "icmp sge"
+        if tests_bits:
+            operation, operand, below = "and", f"i32 {1 << bit}", "icmp eq"
+        lines.append(f"  %bits{bit} = {operation} <8 x i32> %i, <{', '.join([operand] * 8)}>")
+        lines.append(f"  %lower{bit} = {below} <8 x i32> %bits{bit}, zeroinitializer")
         chosen = []
         for low, high in zip(names[::2], names[1::2], strict=True):
             chosen.append(f"%by{bit}{low[1:]}")
             lines.append(
-                f"  {chosen[-1]} = select <8 x i1> %upper{bit}, <8 x float> {high},"
-                f" <8 x float> {low}"
+                f"  {chosen[-1]} = select <8 x i1> %lower{bit}, <8 x float> {low},"
+                f" <8 x float> {high}"
             )
         names, bit = chosen, bit + 1
     lines[-1] = lines[-1].replace(names[0], "%value", 1)

@@ -45,7 +45,10 @@ def task(
 
 
 def worker(entry: str, steps: Sequence[int]) -> str:
-    """The IR of the function, to stand in one module with the loop.
+    """The IR of the function, to stand beside the module of the loop.
+
+    It is left as it is, which LLVM's optimisation hardly makes faster and takes as long for as for
+    a short loop.
 
     Args:
         entry: name of the loop.
@@ -96,12 +99,14 @@ def worker(entry: str, steps: Sequence[int]) -> str:
         moves=moves,
         chosen=chosen,
         pointers=pointers,
+        takes=", ".join(["i64", *(["ptr"] * len(steps))]),
         taken=taken,
     )
 
 
 _WORKER = """
-define void @{worker}(ptr %task) nounwind {{
+declare void @{entry}({takes}) nounwind
+define void @{worker}(ptr %task) nounwind noinline optnone {{
 entry:
   %count = load i64, ptr %task
   %rank.at = getelementptr i64, ptr %task, i64 {rank}

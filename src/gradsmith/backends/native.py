@@ -4,11 +4,10 @@ LLVM has to produce the widest vector code that the processor has, may not chang
 must work from several threads and after a fork. llvmlite is imported when first needed; where it
 or code in memory cannot be had, :func:`unavailable` says why and nothing else fails.
 
-Three settings are measured choices. Processors whose tables ask LLVM for 256-bit vectors get 512
+Two settings are measured choices. Processors whose tables ask LLVM for 256-bit vectors get 512
 bits where they have them: float64 code gains 20 %. With the small code model an instruction takes
 a constant straight from memory; the large one, which the older of LLVM's two linkers needs, costs
-15 to 30 % as soon as there are more constants than registers. How far loops are interleaved is
-left to LLVM: forcing it doubles the time to compile and gains at most 10 %.
+15 to 30 % as soon as there are more constants than registers.
 """
 
 from __future__ import annotations
@@ -103,37 +102,39 @@ define i64 @{ENTRY}(i64 %n) {{
 """
 
 
-def assemble(ir: str, machine: Machine | None = None) -> bytes:
-    """Optimised object code.
+def assemble(ir: str, machine: Machine | None = None, beside: str = "") -> bytes:
+    """Object code.
 
     Args:
-        ir: text of a module.
+        ir: text of a module, which is optimised.
         machine: what it is for; by default this one.
+        beside: text of what is put beside it afterwards, as it stands. To optimise it too would
+            take longer than all the rest.
 
     Raises:
         RuntimeError: the text is not valid.
     """
-    code: bytes = _translated(ir, machine, "emit_object")
+    code: bytes = _translated(ir, machine, beside, "emit_object")
     return code
 
 
-def machine_code(ir: str, machine: Machine | None = None) -> bytes:
+def machine_code(ir: str, machine: Machine | None = None, beside: str = "") -> bytes:
     """The same as :func:`assemble`, from the kernel cache where it is there."""
     import llvmlite
 
     chosen = machine or host()
     version = ".".join(map(str, (llvmlite.__version__, *_llvm().llvm_version_info)))
-    parts = (version, chosen.triple, chosen.cpu, chosen.features, ir)
-    return fetch(Kind.OBJECT, parts, lambda: assemble(ir, chosen))
+    parts = (version, chosen.triple, chosen.cpu, chosen.features, ir, beside)
+    return fetch(Kind.OBJECT, parts, lambda: assemble(ir, chosen, beside))
 
 
-def assembly(ir: str, machine: Machine | None = None) -> str:
+def assembly(ir: str, machine: Machine | None = None, beside: str = "") -> str:
     """The same as :func:`assemble`, as text to read."""
-    text: str = _translated(ir, machine, "emit_assembly")
+    text: str = _translated(ir, machine, beside, "emit_assembly")
     return text
 
 
-def _translated(ir: str, machine: Machine | None, form: str) -> Any:
+def _translated(ir: str, machine: Machine | None, beside: str, form: str) -> Any:
     llvm = _llvm()
     machine = machine or host()
     with _lock, ExitStack() as opened:
@@ -148,6 +149,11 @@ def _translated(ir: str, machine: Machine | None, form: str) -> Any:
         options.slp_vectorization = True
         builder = opened.enter_context(llvm.create_pass_builder(target, options))
         builder.getModulePassManager().run(module, builder)
+        if beside:
+            other = llvm.parse_assembly(beside, context)
+            other.triple = machine.triple
+            other.verify()
+            module.link_in(other)
         inlining = opened.enter_context(llvm.create_new_module_pass_manager())
         inlining.add_always_inliner_pass()
         inlining.run(module, builder)
