@@ -407,8 +407,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "a table's sign is the same on both sides",
         f"{_ELEMENTARY}/tabulated.py",
-        "        power = select(left, power, -power)\n",
-        "        power = select(left, power, power)\n",
+        " ^ (bits(x.high) & -(2**31)) ^ -(2**31))\n",
+        " ^ (bits(x.high) & 0) ^ -(2**31))\n",
         ("numerics/elementary/test_tabulated.py",),
     ),
     Mutation(
@@ -421,8 +421,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "a table's second word has any sign",
         f"{_ELEMENTARY}/tabulated.py",
-        "        leaning=lambda: written(pieces.lean),\n",
-        "        leaning=lambda: written(0.0),\n",
+        "None if pieces.gentle else lambda: written(pieces.lean)\n",
+        "None if pieces.gentle else lambda: written(0.0)\n",
         ("numerics/test_tabulate.py",),
     ),
     Mutation(
@@ -431,6 +431,20 @@ MUTATIONS: tuple[Mutation, ...] = (
         "    third = [lookup(index, thirds)] if any(thirds) else []\n",
         "    third: list[Value] = []\n",
         ("numerics/test_tabulate.py",),
+    ),
+    Mutation(
+        "a table's product with a large number takes its second word too",
+        f"{_ELEMENTARY}/tabulated.py",
+        "    rest = select(alone, -0.0, or_zero(result) * held)\n",
+        "    rest = or_zero(result) * held\n",
+        ("numerics/elementary/test_tabulated.py",),
+    ),
+    Mutation(
+        "one word for slopes however steep",
+        "numerics/piecewise.py",
+        "_GENTLE = 1 / 12\n",
+        "_GENTLE = 4.0\n",
+        ("numerics/test_tabulate.py", "numerics/test_piecewise.py"),
     ),
     Mutation(
         "a value may be outweighed by what it cancels with",

@@ -11,7 +11,7 @@ import pytest
 from flint import arb
 from mpmath import mp, mpf
 
-from gradsmith.calculus.exact import Evaluator, constant_value, isnan_ball
+from gradsmith.calculus.exact import Evaluator, constant_value, isnan_ball, middle
 from gradsmith.formula.expression import Expr
 from gradsmith.formula.parse import parse
 from tests.calculus.oracle import NEGLIGIBLE, Real, as_fraction, value_of
@@ -256,3 +256,20 @@ def test_a_limit_with_the_other_arguments_held() -> None:
     evaluate = Evaluator(root, ("a", "x", "b"))
     assert evaluate.limit({0: 10.0, 2: 3.0}, 1, 1) == 13
     assert evaluate.limit({0: 10.0, 2: 3.0}, 1, -1) == 7
+
+
+@pytest.mark.parametrize("text", ["x/3 + sqrt(2)", "where(sqrt(2) < 3/2, x, 1/x)*erf(1/3)"])
+def test_what_is_constant_has_the_digits_of_each_evaluation(text: str) -> None:
+    root = expression(text)
+    evaluate = Evaluator(root, ("x",))
+    for bits in (96, 384, 1536, 96):
+        for x in (0.7, -3.0):
+            value = evaluate.at_precision([x], bits)
+            fresh = Evaluator(root, ("x",)).at_precision([x], bits)
+            assert value.mid() == fresh.mid()
+            assert value.rad() == fresh.rad()
+            exact = value_of(root, digits=500, x=x)
+            assert exact is not None
+            error = abs(middle(value) - as_fraction(exact))
+            # Of no more than eight roundings each, beside the two digits that a sum may lose.
+            assert error < abs(as_fraction(exact)) / 2 ** (bits - 10)

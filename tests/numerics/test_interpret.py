@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from gradsmith.formula import vocabulary as v
 from gradsmith.formula.expression import Function, Symbol
 from gradsmith.formula.parse import parse
-from gradsmith.numerics.interpret import interpret
+from gradsmith.numerics.interpret import _steps, interpret
 from tests.calculus.oracle import value_of
 from tests.numerics.accuracy import SMALLEST_NORMAL, computed, error_in_ulp
 
@@ -92,3 +93,31 @@ def test_in_float32_every_step_is_rounded_to_float32() -> None:
     result = interpret(root, {"x": np.linspace(-3, 3, 101)}, "float32")
     assert result.dtype == np.float32
     assert np.array_equal(result, (x + small * x * x) / three - np.exp(x))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["sqrt(2)*x + 1/3", "where(2 < 3, x*log(5), x)", "sigmoid(1/7)*x + tanh(2)", "ndtr(x)/7"],
+)
+def test_an_expression_gives_the_same_however_often_and_in_whatever_precision(text: str) -> None:
+    root = parse(text).expression
+    several, one = np.array([0.3, -2.5, 1e-30]), np.array([0.7])
+    kinds: tuple[Literal["float64", "float32"], ...] = ("float64", "float32", "float64")
+    for kind in kinds:
+        for x in (several, one, several):
+            value = interpret(root, {"x": x}, kind)
+            assert value.dtype == np.dtype(kind)
+            assert value.shape == x.shape
+            known = _steps(root)
+            _steps.cache_clear()
+            fresh = interpret(root, {"x": x}, kind)
+            assert _steps(root) is not known
+            assert value.tobytes() == fresh.tobytes()
+
+
+def test_a_constant_does_not_widen_the_evaluation() -> None:
+    x = np.linspace(-3, 3, 1001, dtype=np.float32)
+    found = interpret(parse("sqrt(2)*x + log(3)").expression, {"x": x}, "float32")
+    wanted = np.float32(math.sqrt(2)) * x + np.float32(math.log(3))
+    assert found.tobytes() == wanted.tobytes()
+    assert (wanted != (math.sqrt(2) * x.astype(np.float64) + math.log(3)).astype(np.float32)).any()

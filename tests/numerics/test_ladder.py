@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from gradsmith.formula.parse import parse
+from gradsmith.numerics.elementary.coefficients.exponential import EXP_STEP_F32
 from gradsmith.numerics.ladder import (
     FULL64,
     PLAIN32,
+    SHORT32,
     SHORT64,
     WORDS32,
     Fit,
@@ -38,7 +40,7 @@ def test_the_cheapest_scheme_that_keeps_the_budget_is_taken():
     assert chosen("x*sigmoid(x)", alone=True).scheme is WORDS32
     assert chosen("log1p(x**2)*x", alone=True).scheme is SHORT64
     assert chosen("x*sigmoid(x)", FLOAT64).scheme is FULL64
-    assert chosen("x*sigmoid(x)", BFLOAT16).scheme is PLAIN32
+    assert chosen("x*sigmoid(x)", BFLOAT16).scheme is SHORT32
     for target in (FLOAT32, FLOAT64, FLOAT16, BFLOAT16):
         way = chosen("tanh(x)", target)
         assert way.error <= target.budget, (target, way.scheme)
@@ -138,7 +140,7 @@ def test_only_float32_is_computed_in_two_words():
 def test_the_error_of_two_words_is_that_of_their_sum():
     """Far below that of the rounding which follows, and not 0."""
     error = measured(stable("1/(1 + exp(-x))"), WORDS32)
-    assert 2.0**-12 < error < 0.02
+    assert 2.0**-12 < error < 0.02 + EXP_STEP_F32.error * 2.0**24
     assert np.isfinite(error)
 
 

@@ -54,8 +54,9 @@ def summed(table, at):
     total = (held * np.float32(table.scale) + np.float32(1)).astype(np.float32)
     index = (total.view(np.int32) >> (23 - table.digits)) & (count - 1)
     rows = [np.array(by_index(column, 1.0, table.digits))[index] for column in table.columns]
-    place, value, slope, third, *seconds = rows
+    place, value, *others = rows
     t = (at - place.astype(np.float32)).astype(np.float64)
+    slope, third, *seconds = (0.0, 0.0, 0.0, *others) if table.gentle else others
     rest = np.zeros_like(t)
     for column in reversed(seconds):
         rest = rest * t + column
@@ -129,6 +130,24 @@ def test_two_curves_share_one_index():
 def test_what_has_no_table_gets_none():
     quick = Side(lambda a: 2 + np.cos(9 * a), lambda a: -9 * np.sin(9 * a), end=20.0)
     assert fitted([Curve([quick], 1)], 20.0) is None
+
+
+def test_a_function_that_changes_little_within_a_piece_has_no_second_words():
+    gentle = fitted([Curve([Side(*LOGISTIC, end=20.0)], 1)], 20.0)
+    steep = fitted([Curve([Side(lambda a: np.exp(-a), lambda a: -np.exp(-a), end=20.0)], 1)], 20.0)
+    rooted = fitted([Curve([Side(*ROOTED, [ROOT], 20.0)], 1)], 20.0)
+    assert gentle is not None
+    assert gentle.gentle
+    largest = 0.0
+    for place, value, *others in gentle.columns.T:
+        near = place + np.linspace(-0.1, 0.1, 21)
+        rest = sum(c * (near - place) ** power for power, c in enumerate(others, 1))
+        largest = max(largest, np.abs(rest / value).max())
+        assert np.allclose(value + rest, LOGISTIC[0](near), rtol=2.0**-22, atol=0)
+    assert largest <= 1 / 12
+    assert steep is None or not steep.gentle
+    assert rooted is not None
+    assert not rooted.gentle
 
 
 def test_a_function_that_hardly_counts_may_be_far_off():

@@ -163,6 +163,7 @@ def test_zeros_keep_their_sign(name, zero):
         "x*exp(-sin(x)**2)",  # and one that does not fall
         "exp(-x**2)*cos(40*x)",  # too quick
         "where(x < 1.5, exp(x), 2)*exp(-x**2)",  # a jump
+        "where(x < 0, exp(x), 1 + exp(-x))",  # one at 0
         "exp(-x**2)*log(x)",  # not defined on both sides
         "log(1 + exp(x))",  # grows like x
         "x - tanh(x)",  # a zero that no limit at infinity fits

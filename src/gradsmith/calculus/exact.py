@@ -17,7 +17,7 @@ from typing import Any
 import flint
 from flint import arb, fmpq
 
-from gradsmith.formula.expression import Call, Expr, Function, Number, Symbol, walk
+from gradsmith.formula.expression import Call, Expr, Function, Number, Symbol, free_symbols, walk
 from gradsmith.formula.vocabulary import (
     ADD,
     AND,
@@ -176,6 +176,10 @@ def middle(ball: arb) -> Fraction:
     return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
 
 
+_Step = tuple[int, Callable[..., Any], tuple[int, ...]]
+"""Where the result goes, and what of what it is."""
+
+
 class Evaluator:
     """The exact value of ``root`` at given values of its symbols.
 
@@ -186,28 +190,29 @@ class Evaluator:
 
     def __init__(self, root: Expr, arguments: Sequence[str]) -> None:
         root = _unfold(root)
-        self._slots: dict[Expr, int] = {}
-        self._constants: list[tuple[int, fmpq]] = []
-        self._symbols: list[tuple[int, int]] = []
-        self._steps: list[tuple[int, Callable[..., Any], tuple[int, ...]]] = []
+        slots: dict[Expr, int] = {}
         position = {name: i for i, name in enumerate(arguments)}
+        self._numbers: list[tuple[int, fmpq]] = []
+        self._symbols: list[tuple[int, int]] = []
+        self._constant: list[_Step] = []
+        self._steps: list[_Step] = []
         for node in walk(root):
-            slot = self._slots[node] = len(self._slots)
+            slot = slots[node] = len(slots)
             if isinstance(node, Number):
                 exact = fmpq(node.value.numerator, node.value.denominator)
-                self._constants.append((slot, exact))
+                self._numbers.append((slot, exact))
             elif isinstance(node, Symbol):
                 self._symbols.append((slot, position[node.name]))
             elif isinstance(node, Call):
-                rule = _RULES[node.function]
-                self._steps.append((slot, rule, tuple(self._slots[arg] for arg in node.args)))
+                step = slot, _RULES[node.function], tuple(slots[arg] for arg in node.args)
+                (self._steps if free_symbols(node) else self._constant).append(step)
+        self._count = len(slots)
+        self._known: dict[int, list[Any]] = {}
 
     def at_precision(self, values: Sequence[float | arb], bits: int) -> arb:
         """One evaluation with ``bits`` of working precision."""
         with flint.ctx.workprec(bits):
-            memory: list[Any] = [None] * len(self._slots)
-            for slot, exact in self._constants:
-                memory[slot] = arb(exact)
+            memory = self._constants(bits).copy()
             for slot, position in self._symbols:
                 value = values[position]
                 memory[slot] = value if isinstance(value, arb) else arb(value)
@@ -215,6 +220,18 @@ class Evaluator:
                 memory[slot] = rule(*[memory[source] for source in sources])
             result: arb = memory[-1]
             return result
+
+    def _constants(self, bits: int) -> list[Any]:
+        """What does not depend on the arguments, in its slots; evaluated once for a precision."""
+        memory = self._known.get(bits)
+        if memory is None:
+            memory = [None] * self._count
+            for slot, exact in self._numbers:
+                memory[slot] = arb(exact)
+            for slot, rule, sources in self._constant:
+                memory[slot] = rule(*[memory[source] for source in sources])
+            self._known[bits] = memory
+        return memory
 
     def __call__(self, *values: float | arb, bits: int = 80) -> arb:
         """The value with a relative accuracy of ``bits`` bits.

@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
+from math import inf
 from typing import Any
 
 from gradsmith.formula import vocabulary as v
 from gradsmith.formula.expression import Function
 from gradsmith.numerics import double_word as double
 from gradsmith.numerics import double_word_arithmetic as double_arithmetic
+from gradsmith.numerics.bounds import Bounds
 from gradsmith.numerics.builder import (
     Builder,
     Value,
@@ -29,7 +31,13 @@ from gradsmith.numerics.builder import (
     two_sum,
 )
 from gradsmith.numerics.double_word import DoubleWord
-from gradsmith.numerics.elementary import ELEMENTARY, error_function_words, tabulated, words
+from gradsmith.numerics.elementary import (
+    ELEMENTARY,
+    error_function_words,
+    tabulated,
+    tabulated_short,
+    words,
+)
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.elementary.power import integer_power
 from gradsmith.numerics.program import F32, F64, Type
@@ -50,6 +58,8 @@ class Arithmetic:
         extrema: maximum and minimum; each keeps NaN of its first operand.
         functions: the elementary functions.
         tables: functions that numbers describe, which they take together, and last.
+        within: functions that profit from knowing between which numbers their argument lies, and
+            what tells them.
         power: a number to a constant power.
         fuses: whether a product and a sum may be rounded together.
         divides: whether dividing by a constant is closer than multiplying by its reciprocal.
@@ -63,6 +73,7 @@ class Arithmetic:
     extrema: Mapping[Function, Callable[[Any, Any], Any]]
     functions: Mapping[Function, Callable[..., Any]]
     tables: Mapping[Function, Callable[..., Any]]
+    within: Mapping[Function, Callable[[float, Any, float], Any]]
     power: Callable[[Any, Fraction | float], Any]
     fuses: bool
     divides: bool
@@ -70,15 +81,17 @@ class Arithmetic:
 
 def of_words(kind: Type, accuracy: Accuracy) -> Arithmetic:
     """Numbers of that format, and functions of that accuracy."""
+    narrow = kind is F32 and accuracy is Accuracy.SHORT
     return Arithmetic(
         kind,
         number=lambda builder, value: builder.number(kind, value),
         taken=partial(converted, kind=kind),
         rounded=_in_steps if accuracy is Accuracy.SHORT else converted,
-        rules=_OF_WORDS,
+        rules={**_OF_WORDS, v.MUL: _product} if narrow else _OF_WORDS,
         extrema={v.maximum: maximum, v.minimum: minimum},
         functions={f: partial(_of_accuracy, writes, accuracy) for f, writes in ELEMENTARY.items()},
-        tables={},
+        tables={v.tabulated: tabulated_short.tabulated} if narrow else {},
+        within=dict.fromkeys((v.exp, v.expm1, v.log1p), _between) if narrow else {},
         power=partial(_power, accuracy),
         fuses=True,
         divides=accuracy is not Accuracy.SHORT,
@@ -105,6 +118,38 @@ def _in_steps(value: Value, kind: Type) -> Value:
 
 def _of_accuracy(writes: Callable[..., Value], accuracy: Accuracy, *operands: Value) -> Value:
     return writes(*operands, accuracy)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Between(Value):
+    """A value whose function counts only where it lies between these numbers."""
+
+    low: float
+    high: float
+
+    @property
+    def bounds(self) -> Bounds:
+        """Of what counts."""
+        low, high = self.builder.bounds_of(self)
+        return max(low, self.low), min(high, self.high)
+
+
+def _between(low: float, x: Value, high: float) -> Value:
+    return _Between(x.builder, x.number, x.type, low, high)
+
+
+def _product(a: Value, b: Value) -> Value:
+    """The product, whose sign is known where those of the factors are; rounding leaves it."""
+    signs = {_sign(a), _sign(b)}
+    product = a * b
+    if 0 in signs:
+        return product
+    return product.builder.note(product, *((0.0, inf) if len(signs) == 1 else (-inf, 0.0)))
+
+
+def _sign(a: Value) -> int:
+    low, high = a.bounds
+    return 1 if low >= 0 else -1 if high <= 0 else 0
 
 
 def _power(accuracy: Accuracy, base: Value, exponent: Fraction | float) -> Value:
@@ -173,6 +218,18 @@ def _nothing(a: DoubleWord, b: DoubleWord) -> DoubleWord:
     return double.number(a.high.builder, Fraction(0))
 
 
+_OF_TWO_WORDS: dict[Function, Callable[..., DoubleWord]] = {
+    v.exp: words.exp,
+    v.expm1: words.expm1,
+    v.log: words.log,
+    v.log1p: words.log1p,
+    v.tanh: words.tanh,
+    v.erfc: error_function_words.erfc,
+    v.sqrt: double_arithmetic.square_root,
+    v.abs_: double.absolute,
+    v.sign: double.sign,
+}
+
 DOUBLE_WORDS = Arithmetic(
     F32,
     number=double.number,
@@ -191,18 +248,9 @@ DOUBLE_WORDS = Arithmetic(
         **{f: partial(double.compare, relation) for f, relation in _COMPARISONS.items()},
     },
     extrema={v.maximum: double.larger, v.minimum: double.smaller},
-    functions={
-        v.exp: words.exp,
-        v.expm1: words.expm1,
-        v.log: words.log,
-        v.log1p: words.log1p,
-        v.tanh: words.tanh,
-        v.erfc: error_function_words.erfc,
-        v.sqrt: double_arithmetic.square_root,
-        v.abs_: double.absolute,
-        v.sign: double.sign,
-    },
+    functions=_OF_TWO_WORDS,
     tables={v.tabulated: tabulated.tabulated},
+    within=dict.fromkeys(_OF_TWO_WORDS, double.between),
     power=_power_of_double_word,
     fuses=False,
     divides=False,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -173,27 +174,59 @@ def interpret(
 ) -> Array:
     """``root`` at arrays of values in one precision, with IEEE's infinities and NaNs."""
     dtype = np.dtype(compute)
-    memory: dict[Expr, Any] = {}
+    steps = _steps(root)
+    memory = steps.constants.copy()
+    with np.errstate(all="ignore"):
+        for slot, name in steps.symbols:
+            memory[slot] = np.asarray(values[name], dtype=dtype)
+        for slot, rule, sources in steps.calls:
+            memory[slot] = rule(*[memory[source] for source in sources])
+        shape = np.broadcast_shapes(*(np.shape(v) for v in values.values()))
+        return np.broadcast_to(np.asarray(memory[steps.result], dtype=dtype), shape)
 
-    def visit(node: Expr) -> Any:
-        if node not in memory:
-            if isinstance(node, Number):
-                memory[node] = float(node.value)
-            elif isinstance(node, Symbol):
-                memory[node] = np.asarray(values[node.name], dtype=dtype)
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """What is to be done for an expression, in order. A value stands in each slot."""
+
+    constants: list[Any]  # the others' slots are empty
+    symbols: list[tuple[int, str]]
+    calls: list[tuple[int, Callable[..., Any], tuple[int, ...]]]
+    result: int
+
+
+@lru_cache(maxsize=256)
+def _steps(root: Expr) -> _Steps:
+    """Found once for an expression, which is evaluated at one set of points after another."""
+    slots: dict[Expr, int] = {}
+    steps = _Steps([], [], [], 0)
+
+    def visit(node: Expr) -> int:
+        if node in slots:
+            return slots[node]
+        value: Any = None
+        if isinstance(node, Number):
+            value = float(node.value)
+        elif isinstance(node, Symbol):
+            steps.symbols.append((len(steps.constants), node.name))
+        else:
+            assert isinstance(node, Call)
+            rule = _NUMPY.get(node.function)
+            if rule is None:
+                slots[node] = visit(expand_definition(node))
+                return slots[node]
+            sources = tuple([visit(arg) for arg in node.args])
+            if free_symbols(node):
+                steps.calls.append((len(steps.constants), rule, sources))
             else:
-                assert isinstance(node, Call)
-                rule = _NUMPY.get(node.function)
-                if rule is None:
-                    memory[node] = visit(expand_definition(node))
-                else:
-                    memory[node] = rule(*[visit(arg) for arg in node.args])
-            if not free_symbols(node) and not isinstance(memory[node], (bool, np.bool)):
-                memory[node] = float(memory[node])  # a Python number does not widen an array
-        return memory[node]
+                value = rule(*[steps.constants[source] for source in sources])
+                if not isinstance(value, (bool, np.bool)):
+                    value = float(value)  # a Python number does not widen an array
+        slots[node] = len(steps.constants)
+        steps.constants.append(value)
+        return slots[node]
 
     with np.errstate(all="ignore"):
         for node in walk(root):  # in order, so that the recursion stays shallow
             visit(node)
-        shape = np.broadcast_shapes(*(np.shape(v) for v in values.values()))
-        return np.broadcast_to(np.asarray(visit(root), dtype=dtype), shape)
+    return replace(steps, result=slots[root])

@@ -5,7 +5,8 @@ functions just accurate enough, and float64 in full. Which is cheaper than which
 expression: two words take two to four times the instructions, but on twice the lanes, and their
 divisions take a quarter of the time. So each is written and its cost estimated; from the cheapest
 up each is run on the sample of points on which the expression itself was judged, and the first
-that stays within the budget is taken.
+that stays within the budget is taken. For a half format the first step is float32 with functions
+just accurate enough.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 from gradsmith.formula.expression import Call, Expr, walk
 from gradsmith.formula.vocabulary import tabulated
 from gradsmith.numerics.cost import cost
+from gradsmith.numerics.draws import Draws
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.interpret import Array, interpret
 from gradsmith.numerics.interpreter import DTYPES, run
@@ -32,12 +34,14 @@ from gradsmith.numerics.shortfall import with_series
 from gradsmith.numerics.stabilise import Stable
 from gradsmith.numerics.tabulate import tabulated_forms
 from gradsmith.numerics.target import Target
+from gradsmith.numerics.underflow import split_deep_exponentials
 
+SHORT32 = Scheme(F32, Accuracy.SHORT)
 PLAIN32 = Scheme(F32, Accuracy.FULL)
 WORDS32 = Scheme(F32, Accuracy.FULL, double_word=True)
 SHORT64 = Scheme(F64, Accuracy.SHORT)
 FULL64 = Scheme(F64, Accuracy.FULL)
-SCHEMES = (PLAIN32, WORDS32, SHORT64, FULL64)
+SCHEMES = (SHORT32, PLAIN32, WORDS32, SHORT64, FULL64)
 """Each is nowhere less accurate than the ones before it."""
 
 _WITH_SERIES = (WORDS32, SHORT64)
@@ -51,6 +55,9 @@ _FOUND = 0.8
 
 _LEAST_OF_TABLES = 66.0
 """Few functions take less by a table; while what is cheaper may serve, none is made."""
+
+_LEAST_OF_SHORT_TABLES = 44.0
+"""The same of those in one word."""
 
 _LEAST_OF_SERIES = 12.0
 """What a series makes a way dearer by, at least; finding it takes as long as finding a table."""
@@ -84,7 +91,8 @@ def schemes(
             ``alone`` if left out.
     """
     if target.compute == "float32":
-        return ((PLAIN32, target.budget),)
+        plain = ((PLAIN32, target.budget),)
+        return ((SHORT32, target.budget), *plain) if target.spares else plain
     wide = ((SHORT64, target.budget), (FULL64, target.budget))
     if target.digits == 53:
         return wide[1:]
@@ -124,18 +132,23 @@ def choose(
     if alone and stable.defaults and stable.target.digits == 24:
         stable = replace(stable, in_format=True)
     open_ways: list[_Open] = []
-    for scheme, budget in schemes(stable.target, alone, max_ulp, in_words):
-        _enter(open_ways, stable, scheme, budget)
+    ways = schemes(stable.target, alone, max_ulp, in_words)
+    for scheme, budget in ways:
+        if scheme is not FULL64 or len(ways) == 1:  # else after what is cheaper
+            _enter(open_ways, stable, scheme, budget)
     tried = []
     of_tables = _OF_TABLES if stable.target.digits == 24 else stable.target.budget
-    with_tables = any(way.scheme is WORDS32 for way in open_ways)
+    # One word is enough for a half format, and takes a table in a third of the instructions.
+    by_table = WORDS32 if stable.target.digits == 24 else SHORT32
+    least_of_tables = _LEAST_OF_TABLES if by_table is WORDS32 else _LEAST_OF_SHORT_TABLES
+    with_tables = any(way.scheme in (WORDS32, SHORT32) for way in open_ways)
     tables = tabulated_forms(stable) if with_tables else iter(())
     waiting = False  # a table that was made, to be measured
     while open_ways:
-        if not waiting and open_ways[0].price > _LEAST_OF_TABLES:
+        if not waiting and open_ways[0].price > least_of_tables:
             form = next(tables, None)
             if form is not None:
-                _enter(open_ways, replace(stable, expression=form), WORDS32, of_tables)
+                _enter(open_ways, replace(stable, expression=form), by_table, of_tables)
                 waiting = True
         way = heappop(open_ways)
         if way.lossy:
@@ -151,6 +164,15 @@ def choose(
             return tried[-1]
         if way.scheme in _WITH_SERIES and way.stable is stable and stable.target.digits == 24:
             heappush(open_ways, replace(way, price=way.price + _LEAST_OF_SERIES, lossy=True))
+        if way.scheme is SHORT64 and way.stable is stable:
+            _enter(open_ways, stable, FULL64, way.budget)
+        if way.scheme is SHORT32 and way.stable is stable:
+            # One word has the range for an exponential or for its square, and not for both.
+            expression = split_deep_exponentials(stable.expression, stable.defaults, stable.target)
+            if expression is not stable.expression:
+                _enter(open_ways, replace(stable, expression=expression), SHORT32, way.budget)
+    # What is short is taken because it keeps the budget, and for nothing else.
+    tried = [way for way in tried if way.scheme is not SHORT32]
     # Where all lose everything somewhere, what has more digits loses less elsewhere.
     least = min(way.error for way in tried)
     return max(
@@ -263,16 +285,16 @@ def _error_of_words(
 
 def _many(values: Columns, parameters: Collection[str]) -> Columns:
     """Numbers of every size for each input, and for parameters those that they already have."""
-    generator = np.random.default_rng(20240229)  # any fixed seed: choices must repeat
+    draws = Draws(20240229)  # any fixed seed: choices must repeat
     exponents = np.concatenate([np.tile(np.arange(-149, 128), _EACH), np.tile(*_DENSE)])
     more = {}
     for name, column in values.items():
         if name in parameters:
-            more[name] = generator.choice(np.unique(column), len(exponents))
+            more[name] = draws.choice(sorted(set(column.tolist())), len(exponents))
         else:
-            sizes = np.ldexp(generator.uniform(1, 2, len(exponents)), exponents)
-            signed = sizes * generator.choice([-1.0, 1.0], len(exponents))
-            more[name] = generator.permutation(signed.astype(np.float32).astype(np.float64))
+            sizes = np.ldexp(draws.uniform(1, 2, len(exponents)), exponents)
+            signed = sizes * draws.choice([-1.0, 1.0], len(exponents))
+            more[name] = draws.shuffled(signed.astype(np.float32).astype(np.float64))
     return more
 
 

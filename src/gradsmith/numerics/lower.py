@@ -28,7 +28,7 @@ from gradsmith.formula.expression import (
 )
 from gradsmith.numerics.arithmetic import DOUBLE_WORDS, Arithmetic, of_words
 from gradsmith.numerics.builder import Builder, Value, convert, fma
-from gradsmith.numerics.double_word import between, of_number
+from gradsmith.numerics.double_word import of_number
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.fewer_divisions import with_fewer_choices, with_fewer_divisions
 from gradsmith.numerics.program import (
@@ -123,7 +123,7 @@ class _Writer:
         self.arithmetic = arithmetic
         self.kind = arithmetic.kind
         self.done: dict[Expr, Any] = {}
-        self.within = _known_ranges(roots) if arithmetic is DOUBLE_WORDS else {}
+        self.within = _known_ranges(roots) if arithmetic.within else {}
         calls = [node for node in walk(*roots) if isinstance(node, Call)]
         self.uses = Counter(arg for call in calls for arg in call.args)
         self.quotients = Counter(call.args[1] for call in calls if call.function is v.DIV)
@@ -198,9 +198,9 @@ class _Writer:
         if node.function in rules or node.function in functions:
             write = rules.get(node.function) or functions[node.function]
             operands = [self.done[arg] for arg in node.args]
-            if node in self.within:
+            if node in self.within and node.function in self.arithmetic.within:
                 low, high = self.within[node]
-                operands = [between(low, operands[0], high)]
+                operands = [self.arithmetic.within[node.function](low, operands[0], high)]
             return write(*operands)
         return self.done[v.expand_definition(node)]
 

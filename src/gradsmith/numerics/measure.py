@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -133,14 +133,20 @@ def sample(
     """
     inputs = [name for name in arguments if name not in defaults]
     spares = target.spares
-    generator = np.random.default_rng(20240229)  # any fixed seed: definitions must repeat
+    # Any fixed seed: definitions must repeat. Loaded where something is drawn; of one input of a
+    # format with digits to spare nothing is, and loading takes a tenth of a first gradient.
+    generator = cache(lambda: np.random.default_rng(20240229))
     top, bottom = target.largest, 2.0**target.lowest
     # Between the n-th root of the largest number and the next one xⁿ overflows, and 1/xⁿ may
     # still be a number where the format has subnormals: one point for each n.
     more = [top, top / 2, top**0.5, *(1.25 * top ** (1 / n) for n in range(2, 7))]
     more += [bottom, bottom**0.5]
     if not spares:
-        more += [*_UNDERFLOW, *generator.uniform(0, 6, _RANDOM), *generator.uniform(6, 40, _RANDOM)]
+        more += [
+            *_UNDERFLOW,
+            *generator().uniform(0, 6, _RANDOM),
+            *generator().uniform(6, 40, _RANDOM),
+        ]
     line = np.array([s * v for v in (*POSITIVE, *more) for s in (1.0, -1.0)] + [0.0])
     line = np.concatenate([line, _kinks(root, target)])
     judged = dict.fromkeys(v for v in target.rounded(line).tolist() if math.isfinite(v))
@@ -151,19 +157,19 @@ def sample(
     for copy in range(copies):
         for position, name in enumerate(inputs):
             shuffle = copies > 1 and (position > 0 or copy > 0)
-            columns[name].append(generator.permutation(line) if shuffle else line)
+            columns[name].append(generator().permutation(line) if shuffle else line)
         for name, default in defaults.items():
             columns[name].append(np.full(line.shape, default))
     settings = _SETTINGS if spares else 3 * _SETTINGS
     if defaults and inputs:
         some = line[np.abs(line) < 1e4]
-        few = generator.choice(some, settings)
+        few = generator().choice(some, settings)
         if not spares or target.compute == "float32":  # whose range is no wider than bfloat16's
             few[: len(_ENDS)] = [end * top for end in _ENDS]
         for name in inputs:
-            columns[name].append(generator.permutation(few))
+            columns[name].append(generator().permutation(few))
         for name, default in defaults.items():
-            factors = generator.choice(_FACTORS, settings)
+            factors = generator().choice(_FACTORS, settings)
             columns[name].append((default if default else 1.0) * factors)
         if not spares and len(inputs) == 1:
             # Subnormal inputs and tails: where a parameter moves a value out of the subnormals.
@@ -186,7 +192,8 @@ def sample(
         rest = exact_values(root, arguments, columns_near)
         values = {n: np.concatenate([values[n], columns_near[n]]) for n in arguments}
         high, low = (np.concatenate(pair) for pair in zip((high, low), rest, strict=True))
-        beside = np.concatenate([beside, np.isin(near, roots)])
+        at_roots = np.array([v in roots for v in near.tolist()], dtype=bool)
+        beside = np.concatenate([beside, at_roots])
     return Samples(values, high, low, target, beside)
 
 

@@ -31,6 +31,9 @@ _ALLOWED = 2.0**-27.5
 """By how much of itself the function may be wrong for the sake of the table."""
 _SMALL = 0.1
 """What is computed in one word is at most this share."""
+_GENTLE = 1 / 12
+"""The same where also the slopes are: five roundings of so much are less than half of one of the
+whole."""
 _OF_EXP = 0.0225
 """The largest share that words leave of an exponential."""
 _MOST_TERMS = 7
@@ -115,6 +118,7 @@ class Table:
     digits: int
     scale: float
     last: float
+    gentle: bool
     lean: float
     columns: Array
 
@@ -128,9 +132,13 @@ def fitted(curves: Sequence[Curve], end: float) -> Table | None:
         for scale, last in _layouts(sums, digits, curves, end):
             found = _columns(curves, sums, scale, end)
             if found is not None:
-                columns, rest = found
-                rest = 0.0 if columns[4:6].any() else rest  # it becomes the first word
-                return Table(digits, scale, last, _lean(rest), columns)
+                columns, rest, moved = found
+                gentle = not columns[3:6].any() and moved < _GENTLE
+                if gentle:
+                    columns, rest = np.delete(columns, (3, 4, 5), axis=0), moved
+                elif columns[4:6].any():
+                    rest = 0.0  # it becomes the first word
+                return Table(digits, scale, last, gentle, _lean(rest), columns)
     return None
 
 
@@ -168,12 +176,15 @@ def _lean(rest: float) -> float:
 
 def _columns(
     curves: Sequence[Curve], sums: Array, scale: float, end: float
-) -> tuple[Array, float] | None:
-    """The table and the share of its rests; None where so few terms do not serve."""
+) -> tuple[Array, float, float] | None:
+    """The table, and the shares of its rests and of all but its values.
+
+    None where so few terms do not serve.
+    """
     edges = np.minimum((sums - 1) / scale, end).tolist()
     inside = [pair for pair in pairwise(edges) if pair[0] < end]
     rows: dict[Curve, list[list[float]]] = {}
-    rest = 0.0
+    rest = moved = 0.0
     for curve in sorted(curves, key=lambda one: not one.roots):
         found: dict[float, list[float]] = {}
         least = 1
@@ -184,11 +195,12 @@ def _columns(
                 return None
             found[low] = [*piece.line, *curved]
             least = max(least, len(curved))
-            rest = max(rest, piece.rest)
+            rest, moved = max(rest, piece.rest), max(moved, piece.moved)
         rows[curve] = [found[min(low, inside[-1][0])] for low in edges[:-1]]
     listed = [row for curve in curves for row in rows[curve]]
     width = max(map(len, listed))
-    return np.array([row + [0.0] * (width - len(row)) for row in listed]).T, rest
+    columns = np.array([row + [0.0] * (width - len(row)) for row in listed]).T
+    return columns, rest, moved
 
 
 def _doubt(pair: tuple[float, float], last: tuple[float, float], roots: list[float]) -> float:
@@ -204,11 +216,12 @@ class _Piece:
     Attributes:
         line: the place; value and slope; third, second words of the value, and that of the slope.
         rest: the largest share of what is curved.
+        moved: the largest share of what differs from the value at the place.
         sound: whether there is such a place.
     """
 
     line: tuple[float, ...]
-    rest = 0.0
+    rest = moved = 0.0
     sound = True
 
     def __init__(self, curve: Curve, low: float, high: float, end: float) -> None:
@@ -289,6 +302,7 @@ class _Piece:
             return None
         place, value, slope, _, value_rest, slope_rest = self.line
         t = self._at - place
+        self.moved = float((np.abs(self._values - value) / self._share).max())
         left = self._values - (value + value_rest) - (slope + slope_rest) * t
         allowed = _ALLOWED * self._share
         if (np.abs(left) < allowed).all():

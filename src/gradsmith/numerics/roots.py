@@ -20,6 +20,7 @@ from flint import arb
 from gradsmith.calculus.exact import Evaluator, isnan_ball
 from gradsmith.formula.expression import Expr, Number, Symbol, free_symbols
 from gradsmith.formula.vocabulary import abs_, where
+from gradsmith.numerics.draws import Draws
 from gradsmith.numerics.interpret import Array, interpret
 from gradsmith.numerics.measure import exact_values, ulp_errors
 from gradsmith.numerics.regimes import fit_series
@@ -183,10 +184,10 @@ class _Rings:
         self._evaluate = evaluate or partial(interpret, compute=target.compute)
         self._count = len(radii)
         centre = float(place.mid())
-        generator = np.random.default_rng(31)  # any fixed seed: definitions must repeat
+        draws = Draws(31)  # any fixed seed: definitions must repeat
         signs = np.tile([1.0, -1.0], _PER_RING)
         points = [
-            centre + signs * generator.uniform(inner, outer, 2 * _PER_RING)
+            centre + signs * draws.uniform(inner, outer, 2 * _PER_RING)
             for inner, outer in pairwise((0.0, *radii))
         ]
         self._values = {x.name: target.rounded(np.concatenate(points))}

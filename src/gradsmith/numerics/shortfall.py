@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from gradsmith.formula.expression import Expr, Symbol, free_symbols
+from gradsmith.numerics.draws import Draws
 from gradsmith.numerics.interpret import Array, interpret
 from gradsmith.numerics.measure import ulp_errors
 from gradsmith.numerics.regimes import replace_near_zero
@@ -43,8 +44,8 @@ def with_series(stable: Stable, evaluate: Evaluate) -> Expr:
 
 def _lossy_near_zero(stable: Stable, x: Symbol, evaluate: Evaluate) -> Array:
     """Sizes of numbers near 0 at which digits are lost that the expression in full has."""
-    generator = np.random.default_rng(7)  # any fixed seed: choices must repeat
-    sizes = np.exp2(generator.uniform(*_NEAR, _COUNT))
+    draws = Draws(7)  # any fixed seed: choices must repeat
+    sizes = np.exp2(draws.uniform(*_NEAR, _COUNT))
     values = {x.name: stable.target.rounded(np.concatenate([sizes, -sizes]))}
     exact = interpret(stable.expression, values)
     computed = evaluate(stable.expression, values)

@@ -33,7 +33,7 @@ from gradsmith.formula.expression import (
 )
 from gradsmith.numerics.chebyshev import Series, series_of
 from gradsmith.numerics.double_word import LEAST
-from gradsmith.numerics.elementary.tabulated import DEEPEST, Pieces
+from gradsmith.numerics.elementary.tabulated import DEEPEST, Pieces, nearest_word
 from gradsmith.numerics.interpret import Array, interpret
 from gradsmith.numerics.piecewise import Curve, fitted
 from gradsmith.numerics.regimes import order_of_zero
@@ -52,6 +52,7 @@ _PLACES = 0.011, 0.11, 0.37
 _BETWEEN = 12
 _STEPS = 8
 _OUTWEIGHED = 1.001
+_ALIKE = 2.0**-36
 
 
 def tabulated_forms(stable: Stable) -> Iterator[Expr]:
@@ -78,7 +79,7 @@ def tabulated_forms(stable: Stable) -> Iterator[Expr]:
         if end is None:
             continue
         factors = _Factor(left, limits[0], fall, end), _Factor(right, limits[1], fall, end)
-        pieces = _pieces(factors, end)
+        pieces = _pieces(factors, end, order)
         if pieces is not None:
             yield _expression(x, order, exponent, pieces, end)
 
@@ -91,8 +92,10 @@ def _expression(x: Symbol, order: int, exponent: Expr, pieces: Pieces, end: floa
         if not pieces.limits[1]:
             held = v.minimum(held, Number(end))
     a = v.minimum(v.abs_(held), Number(end))
-    value = v.tabulated(x, a, substitute(exponent, {x: a}), *map(Number, pieces.numbers()))
-    for _ in range(order):  # of a power of its own a small number would keep no digits
+    u = substitute(exponent, {x: a})
+    value = v.tabulated(held, a, u, *map(Number, pieces.numbers()))
+    # Of a power of its own a small number would keep no digits.
+    for _ in range(order - pieces.factor):
         value = held * value
     return value
 
@@ -269,14 +272,20 @@ class _Factor:
         return list(map(float, places))
 
 
-def _pieces(factors: tuple[_Factor, _Factor], end: float) -> Pieces | None:
+def _pieces(factors: tuple[_Factor, _Factor], end: float, order: int) -> Pieces | None:
     flip = _flip(factors, end)
     if not all(factor.smooth for factor in factors[: 1 if flip else 2]):
         return None
-    for factor, like in zip(factors, (factors[0], factors[0 if flip else 1]), strict=True):
+    alike = factors[0], factors[0 if flip else 1]
+    for factor, like in zip(factors, alike, strict=True):
         # Else what rounding takes from their sum would not be a float32.
         if factor.limit and factor.outweighed(like.points, like(like.points)):
             return None
+    zero = np.zeros(1)  # of which the sign says the side
+    left = factors[0].whole(zero, alike[0](zero))
+    right = factors[1].whole(zero, (flip or 1) * alike[1](zero))
+    if not np.allclose(left, right, rtol=_ALIKE, atol=0):
+        return None
     curves = [Curve(factors, flip)] if flip else [Curve((f,), 1) for f in factors[::-1]]
     table = fitted(curves, end)
     if table is None:
@@ -287,6 +296,9 @@ def _pieces(factors: tuple[_Factor, _Factor], end: float) -> Pieces | None:
         table.last,
         not flip,
         flip or 1,
+        table.gentle,
+        # Beyond the table the first word is the limit.
+        order > 0 and all(nearest_word(f.limit) == f.limit for f in factors),
         (factors[0].limit, factors[1].limit),
         table.lean,
         _range(factors, flip),

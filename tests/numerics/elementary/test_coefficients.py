@@ -41,7 +41,10 @@ FITS: dict[str, tuple[Fit, Series, Series, int, int]] = {
     "EXP_F64": (exponential.EXP_F64, lambda x: x.exp(), lambda x: 1 + x, 2, 1),
     "EXP_F32": (exponential.EXP_F32, lambda x: x.exp(), lambda x: 1 + x, 2, 1),
     "EXP_STEP_F32": (exponential.EXP_STEP_F32, lambda x: x.exp(), lambda x: 1 + x, 2, 1),
+    "EXPM1_STEP_F32": (exponential.EXPM1_STEP_F32, _expm1, lambda x: x, 2, 1),
     "EXP_SHORT": (exponential.EXP_SHORT, lambda x: x.exp(), lambda x: arb(0), 0, 1),
+    "EXP_SHORT_F32": (exponential.EXP_SHORT_F32, lambda x: x.exp(), lambda x: arb(0), 0, 1),
+    "EXPM1_SHORT_F32": (exponential.EXPM1_SHORT_F32, _expm1, lambda x: arb(0), 1, 1),
     "EXPM1_F64": (exponential.EXPM1_F64, _expm1, lambda x: x + x**2 / 2, 3, 1),
     "EXPM1_F32": (exponential.EXPM1_F32, _expm1, lambda x: x + x**2 / 2, 3, 1),
     "EXPM1_SHORT": (exponential.EXPM1_SHORT, _expm1, lambda x: arb(0), 1, 1),
@@ -57,6 +60,8 @@ FITS: dict[str, tuple[Fit, Series, Series, int, int]] = {
     ),
     "LOG_SHORT": (logarithm.LOG_SHORT, _log1p, lambda x: arb(0), 1, 1),
     "LOG1P_SHORT": (logarithm.LOG1P_SHORT, _log1p, lambda x: arb(0), 1, 1),
+    "LOG_SHORT_F32": (logarithm.LOG_SHORT_F32, _log1p, lambda x: arb(0), 1, 1),
+    "LOG1P_SHORT_F32": (logarithm.LOG1P_SHORT_F32, _log1p, lambda x: arb(0), 1, 1),
     "ATANH_F64": (logarithm.ATANH_F64, lambda x: x.atanh(), lambda x: x + x**3 / 3, 5, 2),
     "SINH_F64": (hyperbolic.SINH_F64, lambda x: x.sinh(), lambda x: x, 3, 2),
     "SINH_F32": (hyperbolic.SINH_F32, lambda x: x.sinh(), lambda x: x, 3, 2),
@@ -137,7 +142,15 @@ def generator() -> Iterator[ModuleType]:
 
 
 @pytest.mark.parametrize(
-    "family", ["exponential", "hyperbolic", "hyperbolic_table", "logarithm", "logarithm_table"]
+    "family",
+    [
+        "exponential",
+        "hyperbolic",
+        "hyperbolic_table",
+        "logarithm",
+        "logarithm_table",
+        "short_table",
+    ],
 )
 def test_the_generator_makes_what_is_there(generator: ModuleType, family: str) -> None:
     text = (generator.MODULES / f"{family}.py").read_text()

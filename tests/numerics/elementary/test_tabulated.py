@@ -8,26 +8,30 @@ import numpy as np
 import pytest
 
 from gradsmith.formula.expression import Number, Symbol
-from gradsmith.formula.vocabulary import abs_, minimum, tabulated
+from gradsmith.formula.vocabulary import abs_, maximum, minimum, tabulated
 from gradsmith.numerics.elementary.accuracy import Accuracy
+from gradsmith.numerics.elementary.coefficients.exponential import EXP_STEP_F32
 from gradsmith.numerics.elementary.tabulated import SIDE, Pieces
 from gradsmith.numerics.interpreter import run
 from gradsmith.numerics.lower import Scheme, lower
 from gradsmith.numerics.program import F32, F64
 
-# Twice the relative error of an exponential in two words, which T and the limit hardly add to.
-RELATIVE = 2.0**-28
+# Twice what float32 rounds in an exponential in two words, which T and the limit hardly add to,
+# and what its polynomial is wrong by.
+RELATIVE = 2.0**-28 + EXP_STEP_F32.error
 WORDS = Scheme(F32, Accuracy.FULL, double_word=True)
 X = Symbol("x")
 LIMITS = (Fraction(0), Fraction(1)), (Fraction(3, 7), Fraction(-2)), (Fraction(0), Fraction(0))
 
 
-def constant(limits, flip=1, both=False, value=0.25, other=-0.5, last=4.0):
+def constant(limits, flip=1, both=False, value=0.25, other=-0.5, last=4.0, **chosen):
     """T is a number, or one on each side; with ``last`` that goes on."""
+    gentle, factor = chosen.get("gentle", False), chosen.get("factor", False)
     count = 2 * SIDE if both else SIDE
     values = [value] * SIDE + [other] * (count - SIDE)
     columns = (tuple(0.5 for _ in range(count)), tuple(values), *[(0.0,) * count] * 4)
-    return Pieces(2, 3.0, last, both, flip, limits, 2.0**-5, (-4.0, 4.0), columns)
+    span = -4.0, 4.0
+    return Pieces(2, 3.0, last, both, flip, gentle, factor, limits, 2.0**-5, span, columns)
 
 
 def of(pieces, root=None):
@@ -38,8 +42,9 @@ def of(pieces, root=None):
 
 def test_numbers_say_all_of_a_table():
     for both in (False, True):
-        pieces = constant(LIMITS[1], -1, both)
-        assert Pieces.of_numbers(list(pieces.numbers())) == pieces
+        for chosen in ({}, {"gentle": True}, {"factor": True}):
+            pieces = constant(LIMITS[1], -1, both, **chosen)
+            assert Pieces.of_numbers(list(pieces.numbers())) == pieces
 
 
 @pytest.mark.parametrize("limits", LIMITS)
@@ -49,7 +54,7 @@ def test_one_table_serves_both_sides(limits, flip):
     xs = np.concatenate([np.linspace(-30, 30, 901), [0.0, -0.0]]).astype(np.float32)
     (computed,) = run(program, xs)
     tail = np.exp(-np.abs(xs.astype(np.float64))) * 0.25
-    true = np.where(xs < 0, float(limits[0]) + tail, float(limits[1]) + flip * tail)
+    true = np.where(np.signbit(xs), float(limits[0]) + tail, float(limits[1]) + flip * tail)
     assert np.allclose(computed, true, rtol=RELATIVE, atol=0)
 
 
@@ -66,17 +71,17 @@ def test_every_piece_is_looked_up_in_its_place():
     """A table of the index itself: pieces change where the leading digits of 1 + 3·a do."""
     rows = tuple(float(i + 1) for i in range(2 * SIDE))
     columns = ((0.5,) * 2 * SIDE, rows, *[(0.0,) * 2 * SIDE] * 4)
-    pieces = Pieces(2, 3.0, 0.0, True, 1, LIMITS[2], 2.0**-5, (-99.0, 99.0), columns)
+    span = -99.0, 99.0
+    pieces = Pieces(2, 3.0, 0.0, True, 1, False, False, LIMITS[2], 2.0**-5, span, columns)
     program = lower((of(pieces),), {"x": F32}, WORDS, F64)
     sizes = np.linspace(0, 4.98, 997).astype(np.float32)
     sums = (1 + 3 * sizes.astype(np.float64)).astype(np.float32)
     octave = np.floor(np.log2(sums))
     piece = 4 * octave + np.floor((sums / 2**octave - 1) * 4)
     for sign, first in ((1, 1), (-1, SIDE + 1)):
-        (computed,) = run(program, np.copysign(sizes, sign) if sign > 0 else -sizes)
+        (computed,) = run(program, np.copysign(sizes, np.float32(sign)))
         ratio = computed * np.exp(sizes.astype(np.float64))
-        clear = sizes > 0  # −0 is on the side of 0
-        assert np.allclose(ratio[clear], (piece + first)[clear], rtol=4 * RELATIVE)
+        assert np.allclose(ratio, piece + first, rtol=4 * RELATIVE)
 
 
 def test_leaning_words_make_the_same_products():
@@ -94,3 +99,30 @@ def test_leaning_words_make_the_same_products():
     normal = true > 2.0**-126
     errors = np.abs(ones - true)[normal] / np.spacing(true[normal].astype(np.float32))
     assert errors.max() <= 0.56
+
+
+@pytest.mark.parametrize("gentle", [False, True])
+@pytest.mark.parametrize("limits", [LIMITS[0], (Fraction(-1, 2), Fraction(3, 4))])
+def test_products_with_the_number_have_its_sign_and_its_range(limits, gentle):
+    """Limit + exp(u)·T times x: at ±0, at both infinities and from 2⁻¹⁴⁹ to 2¹²⁷."""
+    pieces = constant(limits, -1, gentle=gentle, factor=True)
+    held = maximum(X, Number(-131)) if not limits[0] else X
+    a = minimum(abs_(held), Number(131))
+    expression = tabulated(held, a, -a, *map(Number, pieces.numbers()))
+    program = lower((expression,), {"x": F32}, WORDS, F32)
+    sizes = np.ldexp(1.2345, np.arange(-149, 128))
+    xs = np.concatenate([-sizes, [-0.0, 0.0], sizes]).astype(np.float32)
+    (computed,) = run(program, xs)
+    wide = xs.astype(np.float64)
+    tail = np.exp(-np.minimum(np.abs(wide), 131)) * 0.25
+    wide = wide if limits[0] else np.maximum(wide, -131)
+    true = wide * np.where(np.signbit(xs), float(limits[0]) + tail, float(limits[1]) - tail)
+    assert np.array_equal(np.signbit(computed), np.signbit(true))
+    units = np.maximum(np.spacing(np.abs(true).astype(np.float32)), 2.0**-149)
+    # Subnormal results are rounded twice.
+    assert (np.abs(computed - true) / units).max() <= 0.76
+    ends = run(program, np.array([-np.inf, np.inf, np.nan], np.float32))[0]
+    if limits[0]:
+        assert ends[0] == np.inf
+    assert ends[1] == np.inf
+    assert np.isnan(ends[2])

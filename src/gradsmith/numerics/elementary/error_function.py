@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 from gradsmith.numerics.builder import Value, fma, minimum, select, two_sum, with_sign_of
+from gradsmith.numerics.elementary import short_table
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.elementary.coefficients import error_function as data
 from gradsmith.numerics.elementary.coefficients.exponential import EXP_F32, EXP_F64
@@ -90,8 +91,8 @@ _ONE_OVER_SQRT_PI = 0.5641895835477563
 
 def erf(x: Value, accuracy: Accuracy = Accuracy.FULL) -> Value:
     """2/√π times the integral of exp(−t²) from 0 to x; odd to the last bit."""
-    if x.type is F64 and accuracy is Accuracy.SHORT:
-        return _erf_short(x)
+    if accuracy is Accuracy.SHORT:
+        return _erf_short(x) if x.type is F64 else short_table.erf(x)
     constants = _CONSTANTS[x.type]
     near = fma(horner(x * x, constants.erf.coefficients), x, x)
     size = abs(x)
@@ -102,7 +103,7 @@ def erf(x: Value, accuracy: Accuracy = Accuracy.FULL) -> Value:
 
 def erfc(x: Value, accuracy: Accuracy = Accuracy.FULL) -> Value:
     """1 − erf(x), without the cancellation that this suffers for x > 0."""
-    if x.type is F64 and accuracy is Accuracy.SHORT:
+    if accuracy is Accuracy.SHORT:
         return _erfc_short(x)
     size = minimum(abs(x), _CONSTANTS[x.type].nothing)
     exponent, mantissa = _tail(size, 2 * LAYOUTS[x.type].bias)
@@ -178,11 +179,15 @@ def _erf_short(x: Value) -> Value:
 
 
 def _erfc_short(x: Value) -> Value:
-    size = minimum(abs(x), _SHORT_NOTHING)
-    above = horner(size, data.ERFC_SHORT_ABOVE.coefficients)
-    below = horner(size, data.ERFC_SHORT_BELOW.coefficients)
-    # Not of the size that was held: derivatives share this exponential.
-    tail = above * exp(-(x * x), Accuracy.SHORT) / below
+    # Not of the size that is held: derivatives share this exponential.
+    falling = exp(-(x * x), Accuracy.SHORT)
+    if x.type is F32:
+        tail = short_table.erfcx(abs(x)) * falling
+    else:
+        size = minimum(abs(x), _SHORT_NOTHING)
+        above = horner(size, data.ERFC_SHORT_ABOVE.coefficients)
+        below = horner(size, data.ERFC_SHORT_BELOW.coefficients)
+        tail = above * falling / below
     return select(x < 0.0, 2.0 - tail, tail)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from math import inf
 
-from gradsmith.numerics.builder import Value, clamped, fma, maximum, select
+from gradsmith.numerics.builder import Value, clamped, fma, maximum, minimum, select
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.elementary.coefficients import exponential as data
 from gradsmith.numerics.elementary.polynomial import horner
@@ -28,12 +28,17 @@ RANGE = {F64: (-746.0, 710.0), F32: (-104.0, 89.0)}
 _MINUS_ONE = {F64: -60.0, F32: -30.0}
 # Up to here expm1(x) rounds to x.
 _TINY = {F64: 2.0**-54, F32: 2.0**-25}
+# In float32 a small exponential is made times this, and then rounded once, for 2ᵏ itself can be
+# below the range; k + 64 is within it for x from the second to the third, where eˣ is 0 below.
+_ASIDE, _LEAST, _MOST = 64, -132.0, 43.0
+# Below this an exponential of anything is a small one.
+_SMALL = -40.0
 
 
 def exp(x: Value, accuracy: Accuracy = Accuracy.FULL) -> Value:
     """eˣ."""
-    if x.type is F64 and accuracy is Accuracy.SHORT:
-        return _exp_short(x)
+    if accuracy is Accuracy.SHORT:
+        return _exp_short(x) if x.type is F64 else _exp_short32(x)
     if x.type is F32:
         return _exp32(x)
     return exp_of_sum(clamped(x, *RANGE[F64]), None)
@@ -71,10 +76,27 @@ def _exp_short(x: Value) -> Value:
     return x.builder.note(y, 0.0, 1.0 if x.bounds[1] <= 0 else inf)
 
 
+def _exp_short32(x: Value) -> Value:
+    """A power of two that is in range times a polynomial that makes up for it."""
+    least, most = x.bounds
+    aside = _ASIDE if most <= _MOST else -1
+    held = _held(x, *((_LEAST, _MOST) if most <= _MOST else RANGE[F32]))
+    exponent, r = reduce_quickly(held, LAYOUTS[F32].bias + aside)
+    series = horner(r, [c * 2.0**-aside for c in data.EXP_SHORT_F32.coefficients])
+    if aside == _ASIDE or least >= _SMALL:
+        y = series * power_of_two(exponent)
+    else:
+        small = x < _SMALL
+        y = series * power_of_two(select(small, exponent + _ASIDE, exponent))
+        y = y * select(small, x.builder.number(F32, 2.0**-_ASIDE), 1.0)
+    # As in the other format.
+    return x.builder.note(y, 0.0, 1.0 if most <= 0 else inf)
+
+
 def expm1(x: Value, accuracy: Accuracy = Accuracy.FULL) -> Value:
     """eˣ − 1, with its sign at ±0."""
-    if x.type is F64 and accuracy is Accuracy.SHORT:
-        return _expm1_short(x)
+    if accuracy is Accuracy.SHORT:
+        return _expm1_short(x) if x.type is F64 else _expm1_short32(x)
     # In halves, because 2ᵏ itself can be beyond the range.
     held = clamped(x, _MINUS_ONE[x.type], RANGE[x.type][1])
     high, low = expm1_parts(held, halved=True)
@@ -111,3 +133,22 @@ def _expm1_short(x: Value) -> Value:
     scale = power_of_two(exponent)
     # −(1 − 2ᵏ) is −0 for k = 0, and leaves the sign of x = −0.
     return fma(scale, r * horner(r, data.EXPM1_SHORT.coefficients), -(1.0 - scale))
+
+
+def _expm1_short32(x: Value) -> Value:
+    layout = LAYOUTS[F32]
+    held = _held(x, _MINUS_ONE[F32], RANGE[F32][1])
+    # In halves where 2ᵏ itself can be beyond the range.
+    halved = x.bounds[1] > _MOST
+    exponent, r = reduce_quickly(held, layout.bias - int(halved))
+    scale, one = power_of_two(exponent), 0.5 if halved else 1.0
+    # As in the other format.
+    y = fma(scale, r * horner(r, data.EXPM1_SHORT_F32.coefficients), -(one - scale))
+    return y * 2.0 if halved else y
+
+
+def _held(x: Value, low: float, high: float) -> Value:
+    """The number, clamped on the sides where it may count beyond."""
+    least, most = x.bounds
+    held = x if least >= low else maximum(x, low)
+    return held if most <= high else minimum(held, high)

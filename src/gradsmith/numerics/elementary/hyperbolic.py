@@ -23,6 +23,7 @@ from gradsmith.numerics.builder import (
     sqrt,
     with_sign_of,
 )
+from gradsmith.numerics.elementary import short_table
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.elementary.coefficients import exponential, hyperbolic
 from gradsmith.numerics.elementary.exponential import expm1_parts
@@ -49,6 +50,8 @@ _ONE_SIDED = {F64: 40.0, F32: 20.0}
 
 def tanh(x: Value, accuracy: Accuracy = Accuracy.FULL) -> Value:
     """The hyperbolic tangent: in float64 (1 − e⁻²ˣ)/(1 + e⁻²ˣ), for x ≥ 0."""
+    if x.type is F32 and accuracy is Accuracy.SHORT:
+        return short_table.tanh(x)
     if x.type is F32:
         return with_sign_of(tanh_of_size(abs(x))[0], x)
     if accuracy is Accuracy.SHORT:

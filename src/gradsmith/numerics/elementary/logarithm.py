@@ -24,12 +24,15 @@ _START = {True: 0.75, False: sqrt(0.5)}
 _SMALLEST_NORMAL = {F64: 2.0**-1022, F32: 2.0**-126}
 # Up to here log1p(x) rounds to x.
 _TINY = {F64: 2.0**-54, F32: 2.0**-25}
+_LOG_SHORT = {F64: logarithm.LOG_SHORT, F32: logarithm.LOG_SHORT_F32}
+_LOG1P_SHORT = {F64: logarithm.LOG1P_SHORT, F32: logarithm.LOG1P_SHORT_F32}
 
 
 def log(x: Value, accuracy: Accuracy = Accuracy.FULL) -> Value:
     """The natural logarithm: −∞ at ±0, NaN below."""
-    full = x.type is F32 or accuracy is Accuracy.FULL
-    minus_k, significand = split(x, full)
+    full = accuracy is Accuracy.FULL
+    # Of float64 the short variant need not know the subnormal numbers.
+    minus_k, significand = split(x, full or x.type is F32, _START[full])
     return with_pole(x, 0.0, log_of_parts(minus_k, significand - 1.0, None, full))
 
 
@@ -50,9 +53,9 @@ def split(x: Value, full: bool, start: float | None = None) -> tuple[Value, Valu
 
 def log1p(x: Value, accuracy: Accuracy = Accuracy.FULL) -> Value:
     """log(1 + x), with its sign at ±0: −∞ at −1, NaN below."""
-    full = x.type is F32 or accuracy is Accuracy.FULL
+    full = accuracy is Accuracy.FULL
     if not full and x.bounds[0] >= 0 and x.bounds[1] <= 1:
-        return x * horner(x, logarithm.LOG1P_SHORT.coefficients)
+        return x * horner(x, _LOG1P_SHORT[x.type].coefficients)
     y = with_pole(x, -1.0, log1p_of_sum(x, full))
     return select(abs(x) < _TINY[x.type], x, y) if full else y
 
@@ -87,7 +90,7 @@ def log_of_parts(minus_k: Value, f: Value, rest: Value | None, full: bool) -> Va
     """k·log 2 + log(1 + f + rest)."""
     if not full:
         # With −k = +0, the sign of f = −0 is left as it is.
-        series = horner(f, logarithm.LOG_SHORT.coefficients)
+        series = horner(f, _LOG_SHORT[f.type].coefficients)
         return fma(minus_k, -exponential.LN2_SHORT, f * series)
     fit = logarithm.LOG_F64 if f.type is F64 else logarithm.LOG_F32
     ln2_high, ln2_low = LAYOUTS[f.type].ln2

@@ -48,7 +48,10 @@ def integer_power(x: Value, exponent: int, accuracy: Accuracy = Accuracy.FULL) -
     size = abs(exponent)
     if size == 0:
         return x.builder.number(x.type, 1.0)
-    if x.type is F64 and accuracy is Accuracy.SHORT:
+    if accuracy is Accuracy.SHORT:
+        if exponent < 0 and x.type is F32:
+            # In this order, since xⁿ can be out of range where its reciprocal is not.
+            return _plain_power(1.0 / x, size)
         result = _plain_power(x, size)
         return result if exponent > 0 else 1.0 / result
     if exponent in (1, 2):

@@ -2,9 +2,9 @@
 
 σ(x) is eˣ·T(−x) for x < 0 and 1 − e⁻ˣ·T(x) for x ≥ 0, where T(a) = 1/(1 + e⁻ᵃ) lies between 1/2
 and 1; in the same way gelu′ has an exponential of −x²/2, and a factor T that grows like a line. T
-is a polynomial in t = a − place, by pieces that the leading digits of 1 + scale·a number. What
-rounding takes from value + slope·t is kept, and all that is left is so small that one word is
-enough for it.
+is a polynomial in t = a − place, by pieces that the leading digits of 1 + scale·a number. All but
+the value at the place is so small that one word is enough for it; where it is not, what rounding
+takes from value + slope·t is kept.
 Tables are found by :mod:`gradsmith.numerics.tabulate`, for each function anew.
 """
 
@@ -14,9 +14,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from gradsmith.numerics.builder import Value, fma, lookup, minimum, select
-from gradsmith.numerics.double_word import UNIT, DoubleWord, Range, or_zero
-from gradsmith.numerics.double_word_arithmetic import ASIDE
+from gradsmith.numerics.builder import Value, bits, fma, lookup, minimum, select
+from gradsmith.numerics.double_word import MODERATE, UNIT, DoubleWord, Range, or_zero
+from gradsmith.numerics.double_word_arithmetic import ASIDE, multiply
 from gradsmith.numerics.elementary import words
 from gradsmith.numerics.elementary.polynomial import horner
 from gradsmith.numerics.elementary.table import by_index, index_of
@@ -24,6 +24,7 @@ from gradsmith.numerics.program import F32, bits_of_number, number_of_bits
 
 DEEPEST = 131.0
 """Up to here exp(−q) times 2⁶⁴ is a normal number."""
+_KEPT = 2.0**-ASIDE
 SIDE = 16
 """Pieces for one side, where there are two."""
 
@@ -38,9 +39,11 @@ class Pieces:
         last: from here up a piece goes on; 0 where the table ends before.
         both: whether there are tables for both sides, for x < 0 last.
         flip: where there is one table, its sign for x ≥ 0.
+        gentle: whether one word is enough for all but the values.
+        factor: whether all of it is multiplied by x.
         limits: the asymptote for x < 0, and that for x ≥ 0.
         lean: more than what all but the first word of T and exp make of the function.
-        range: of the whole function.
+        range: of the whole function, without that factor.
         columns: places, values, slopes, third and second words of the values, second ones of the
             slopes, and coefficients of higher powers.
     """
@@ -50,6 +53,8 @@ class Pieces:
     last: float
     both: bool
     flip: int
+    gentle: bool
+    factor: bool
     limits: tuple[Fraction, Fraction]
     lean: float
     range: Range
@@ -58,6 +63,7 @@ class Pieces:
     def numbers(self) -> Iterator[Fraction]:
         """All of it, as numbers."""
         yield from map(Fraction, (self.digits, self.scale, self.last, int(self.both), self.flip))
+        yield from map(Fraction, (int(self.gentle), int(self.factor)))
         yield Fraction(len(self.columns[0]))
         yield from (*self.limits, *map(Fraction, (self.lean, *self.range)))
         for column in self.columns:
@@ -66,7 +72,8 @@ class Pieces:
     @staticmethod
     def of_numbers(numbers: Sequence[Fraction]) -> Pieces:
         """What :meth:`numbers` wrote."""
-        digits, scale, last, both, flip, size, left, right, lean, low, high, *entries = numbers
+        digits, scale, last, both, flip, gentle, factor, *numbers = numbers
+        size, left, right, lean, low, high, *entries = numbers
         columns = [
             tuple(map(float, entries[start : start + int(size)]))
             for start in range(0, len(entries), int(size))
@@ -77,6 +84,8 @@ class Pieces:
             float(last),
             bool(both),
             int(flip),
+            bool(gentle),
+            bool(factor),
             (left, right),
             float(lean),
             (float(low), float(high)),
@@ -90,16 +99,16 @@ def tabulated(
     """Limit + exp(u)·T(a), with the limit and the sign of T that belong to the side of x.
 
     Args:
-        x: the number.
+        x: the number; with a factor it is bounded on sides where the limit is 0.
         a: its size, as far as the table goes.
         u: the exponent, from −131 to 0.
         numbers: those of the :class:`Pieces`.
     """
     pieces = Pieces.of_numbers(numbers)
-    left = x.high < 0.0
+    left = bits(x.high) < 0  # also −0, where both sides give the same
     power, p = words.factors_of_exp(u)
     if pieces.flip < 0:
-        power = select(left, power, -power)
+        power = bits(bits(power) ^ (bits(x.high) & -(2**31)) ^ -(2**31))
     near, value, *rests = _of_table(a.high, left, pieces)
     # (1 + p)·T is the value and what is left.
     rests[0] = fma(p, near, rests[0])
@@ -108,7 +117,7 @@ def tabulated(
     def written(lean: float) -> DoubleWord:
         leaning = power * (1.0 - lean) if lean else power
         if any(limits):
-            most = [_nearest(limit * (1 - Fraction(lean))) for limit in limits]
+            most = [nearest_word(limit * (1 - Fraction(lean))) for limit in limits]
             left_out = [limit - near for limit, near in zip(limits, most, strict=True)]
             beside = _of_side(left, most)
             high = fma(leaning, value, beside)
@@ -119,18 +128,35 @@ def tabulated(
             low = fma(power, value, -high)
         for rest in rests:
             low = fma(power, rest, low)
-        aside, slack = 2.0**-ASIDE, pieces.lean / UNIT
-        return DoubleWord(high, low, pieces.range, aside, slack=slack)
+        return DoubleWord(high, low, pieces.range, _KEPT, slack=pieces.lean / UNIT)
 
     result = written(0.0)
+    if pieces.factor:
+        return _times(x, result)
+    # Where second words are not small, they would have to be the larger for it.
+    leaning = None if pieces.gentle else lambda: written(pieces.lean)
+    return replace(result, nearest=lambda: result.high + or_zero(result), leaning=leaning)
+
+
+def _times(x: DoubleWord, result: DoubleWord) -> DoubleWord:
+    """The product with x, of which the first word alone is right where x is 0 or large."""
+    number = x.high.builder.number
+    # One comparison for both ends: of 0 the bits less one are the largest number without a sign.
+    alone = bits(abs(x.high)) + (2**31 - 1) >= bits_of_number(F32, MODERATE) - 1 - 2**31
+    held = select(alone, x.high * _KEPT, x.high)
+    # Sums with −0 have the sign of what it is added to.
+    rest = select(alone, -0.0, or_zero(result) * held)
+    product = multiply(replace(x, high=held), replace(result, factor=1.0))
     return replace(
-        result,
-        nearest=lambda: result.high + or_zero(result),
-        leaning=lambda: written(pieces.lean),
+        product,
+        factor=select(alone, number(F32, 1.0), _KEPT),
+        careful=None,
+        nearest=lambda: fma(result.high, held, rest),
     )
 
 
-def _nearest(number: Fraction) -> Fraction:
+def nearest_word(number: Fraction) -> Fraction:
+    """The nearest float32."""
     return Fraction(number_of_bits(F32, bits_of_number(F32, number)))
 
 
@@ -149,19 +175,22 @@ def _of_table(a: Value, left: Value, pieces: Pieces) -> list[Value]:
         scale = select(left, farther * pieces.scale, scale)
         start = select(left, farther, start)
     index = index_of(fma(held, scale, start), pieces.digits)
-    places, values, slopes, thirds, *seconds = (
-        by_index(column, 1.0, pieces.digits) for column in pieces.columns
-    )
-    t = a - lookup(index, places)
-    value, slope = lookup(index, values), lookup(index, slopes)
+    columns = [by_index(column, 1.0, pieces.digits) for column in pieces.columns]
+    t, value = a - lookup(index, columns[0]), lookup(index, columns[1])
+    if pieces.gentle:
+        rest = t * horner(t, [lookup(index, column) for column in columns[2:]])
+        return [value + rest, value, rest]
+    slopes, thirds, seconds, *others = columns[2:]
+    slope = lookup(index, slopes)
     high = fma(t, slope, value)
     low = fma(t, slope, value - high)
     third = [lookup(index, thirds)] if any(thirds) else []
-    if any(seconds[0]) or any(seconds[1]):
-        low = low + horner(t, [lookup(index, column) for column in seconds])
+    if any(seconds) or any(others[0]):
+        curved = horner(t, [lookup(index, column) for column in others])
+        low = fma(t, curved, low + lookup(index, seconds))
         # Beside a root the second word may be the larger one.
         near = high + low
         return [near, near, (high - near) + low, *third]
-    if len(seconds) > 2:
-        low = fma(t * t, horner(t, [lookup(index, column) for column in seconds[2:]]), low)
+    if len(others) > 1:
+        low = fma(t * t, horner(t, [lookup(index, column) for column in others[1:]]), low)
     return [high + low, high, low, *third]

@@ -1,4 +1,4 @@
-"""exp, expm1, tanh, log and log1p of numbers in two words, with relative errors of some 2⁻²⁹.
+"""exp, expm1, tanh, log and log1p of numbers in two words, with relative errors of some 2⁻²⁸·⁵.
 
 The logarithms reduce as those of one word do; of the polynomials the terms of the lowest degrees
 are summed in two words, the others in one. The exponentials look up a root of 2, which leaves so
@@ -167,7 +167,7 @@ def expm1(x: DoubleWord) -> DoubleWord:
     lost = fma(power, r, -others - high) - others_low
     # What is left of eʳ − 1 beyond r; a second word of x is as large as what rounding loses of r².
     rest = parts.rest if x.low is None else fma(r, parts.rest, parts.rest)
-    left = fma(r * r, horner(r, exponential.EXP_STEP_F32.coefficients), rest)
+    left = fma(r * r, horner(r, exponential.EXPM1_STEP_F32.coefficients), rest)
     low = fma(power, left, lost)
     if x.low is not None:
         high = select(equal(x.high, 0.0), x.high, high)
@@ -210,7 +210,7 @@ def _reduced(x: DoubleWord, held: Value, shifter: Value, open_ended: bool = Fals
         second = select(equal(held, x.high), second + x.low, second)
     r = first + second
     power = bits(bits(lookup(place, _POWERS)) + (place << (_LAYOUT.places - _STEP_BITS)))
-    return _Reduced(r, (first - r) + second, power)
+    return _Reduced(r, (first - r) + second, power, open_ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,17 +222,19 @@ class _Reduced:
         rest: what rounding took from r.
         power: of two, its exponent a multiple of 1/16, rounded; times two to the offset. 0 for
             k = −127 with its offset, and the fractions above it are subnormal.
+        open_ended: whether r may be twice as large.
     """
 
     r: Value
     rest: Value
     power: Value
+    open_ended: bool
 
     @property
     def expm1(self) -> Value:
-        """eʳ − 1."""
-        r = self.r
-        return fma(r * r, horner(r, exponential.EXP_STEP_F32.coefficients), r)
+        """eʳ − 1, as far as it counts beside 1."""
+        fit = exponential.EXPM1_STEP_F32 if self.open_ended else exponential.EXP_STEP_F32
+        return fma(self.r * self.r, horner(self.r, fit.coefficients), self.r)
 
 
 def _curved(r: Value, p: Value, p_low: Value) -> tuple[Value, Value]:

@@ -99,17 +99,29 @@ EXPM1_F32 = Fit(
     error=float.fromhex("0x1.1373694668p-31"),
 )
 
-# exp(r) = 1 + r + r^2 (c0 + c1 r + c2 r^2), for steps of log(2)/16
-# Made by Sollya's fpminimax; relative error below 2^-36.40, proven by its supnorm.
+# exp(r) = 1 + r + r^2 (c0 + c1 r), for steps of log(2)/16
+# Made by Sollya's fpminimax; relative error below 2^-29.21, proven by its supnorm.
 EXP_STEP_F32 = Fit(
     coefficients=(
-        float.fromhex("0x1.000002p-1"),
-        float.fromhex("0x1.55571ep-3"),
-        float.fromhex("0x1.542438p-5"),
+        float.fromhex("0x1.00022p-1"),
+        float.fromhex("0x1.5555a2p-3"),
     ),
     low=float.fromhex("-0x1.633ce8fb9f87ep-6"),
     high=float.fromhex("0x1.633ce8fb9f87ep-6"),
-    error=float.fromhex("0x1.85241ca914p-37"),
+    error=float.fromhex("0x1.ba105dad47p-30"),
+)
+
+# exp(r) - 1 = r + r^2 (c0 + c1 r + c2 r^2), for steps of log(2)/16
+# Made by Sollya's fpminimax; relative error below 2^-31.53, proven by its supnorm.
+EXPM1_STEP_F32 = Fit(
+    coefficients=(
+        float.fromhex("0x1p-1"),
+        float.fromhex("0x1.555708p-3"),
+        float.fromhex("0x1.555638p-5"),
+    ),
+    low=float.fromhex("-0x1.633ce8fb9f87ep-6"),
+    high=float.fromhex("0x1.633ce8fb9f87ep-6"),
+    error=float.fromhex("0x1.618f30284p-32"),
 )
 
 # exp(r) = c0 + c1 r + ..., exact at 0
@@ -145,4 +157,35 @@ EXPM1_SHORT = Fit(
     low=float.fromhex("-0x1.62e42fefa501dp-2"),
     high=float.fromhex("0x1.62e42fefa501dp-2"),
     error=float.fromhex("0x1.003c12c1dfp-32"),
+)
+
+# exp(r) = c0 + c1 r + ..., exact at 0
+# Made by Sollya's fpminimax; relative error below 2^-23.37, proven by its supnorm.
+EXP_SHORT_F32 = Fit(
+    coefficients=(
+        float.fromhex("0x1p0"),
+        float.fromhex("0x1.fffff6p-1"),
+        float.fromhex("0x1.fffdc6p-2"),
+        float.fromhex("0x1.555a8p-3"),
+        float.fromhex("0x1.573a1cp-5"),
+        float.fromhex("0x1.0f9fa6p-7"),
+    ),
+    low=float.fromhex("-0x1.62e592d3d38e9p-2"),
+    high=float.fromhex("0x1.62e592d3d38e9p-2"),
+    error=float.fromhex("0x1.8be598881ep-24"),
+)
+
+# exp(r) - 1 = r (c0 + c1 r + ...)
+# Made by Sollya's fpminimax; relative error below 2^-21.12, proven by its supnorm.
+EXPM1_SHORT_F32 = Fit(
+    coefficients=(
+        float.fromhex("0x1.fffffep-1"),
+        float.fromhex("0x1.fffe5ep-2"),
+        float.fromhex("0x1.5556dap-3"),
+        float.fromhex("0x1.570a7p-5"),
+        float.fromhex("0x1.1104ep-7"),
+    ),
+    low=float.fromhex("-0x1.62e592d3d38e9p-2"),
+    high=float.fromhex("0x1.62e592d3d38e9p-2"),
+    error=float.fromhex("0x1.d6cc314503p-22"),
 )

@@ -134,6 +134,41 @@ LOG1P_SHORT = Fit(
     error=float.fromhex("0x1.04671c2d62p-33"),
 )
 
+# log(1 + f) = f (c0 + c1 f + ...)
+# Made by Sollya's fpminimax; relative error below 2^-22.46, proven by its supnorm.
+LOG_SHORT_F32 = Fit(
+    coefficients=(
+        float.fromhex("0x1.fffffep-1"),
+        float.fromhex("-0x1.00007ap-1"),
+        float.fromhex("0x1.5559f8p-2"),
+        float.fromhex("-0x1.ff62bcp-3"),
+        float.fromhex("0x1.978962p-3"),
+        float.fromhex("-0x1.6142p-3"),
+        float.fromhex("0x1.4c5a94p-3"),
+        float.fromhex("-0x1.9e7af4p-4"),
+    ),
+    low=float.fromhex("-0x1.2bec733018867p-2"),
+    high=float.fromhex("0x1.a827d99fcef32p-2"),
+    error=float.fromhex("0x1.739276fd9cp-23"),
+)
+
+# log(1 + t) = t (c0 + c1 t + ...), for t from 0 to 1
+# Made by Sollya's fpminimax; relative error below 2^-19.58, proven by its supnorm.
+LOG1P_SHORT_F32 = Fit(
+    coefficients=(
+        float.fromhex("0x1.ffffd6p-1"),
+        float.fromhex("-0x1.ffddf4p-2"),
+        float.fromhex("0x1.530b64p-2"),
+        float.fromhex("-0x1.e1625cp-3"),
+        float.fromhex("0x1.31a6dap-3"),
+        float.fromhex("-0x1.100c04p-4"),
+        float.fromhex("0x1.cf881ep-7"),
+    ),
+    low=float.fromhex("0"),
+    high=float.fromhex("0x1.00001p0"),
+    error=float.fromhex("0x1.565a6b0364p-20"),
+)
+
 # 1/3 in two parts.
 THIRD = (
     float.fromhex("0x1.5555555555555p-2"),
