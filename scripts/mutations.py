@@ -414,7 +414,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "what rounding takes from a table's limit is left out",
         f"{_ELEMENTARY}/tabulated.py",
-        "            low = low + _of_side(left, left_out) if any(left_out) else low\n",
+        "            low = low + of_side(left, left_out) if any(left_out) else low\n",
         "",
         ("numerics/elementary/test_tabulated.py",),
     ),

@@ -133,9 +133,14 @@ def number(builder: Builder, value: Fraction | float) -> DoubleWord:
     return DoubleWord(high, low, span, known=value, slack=1.0, leaning=leaning)
 
 
+def nearest_word(value: Fraction) -> Fraction:
+    """The nearest float32 of a number in its range."""
+    return Fraction(number_of_bits(F32, bits_of_number(F32, value)))
+
+
 def _leaning_number(builder: Builder, value: Fraction) -> DoubleWord:
     below = value * (1 - Fraction(1, 2**23))
-    high = Fraction(number_of_bits(F32, bits_of_number(F32, below)))
+    high = nearest_word(below)
     low = builder.number(F32, value - high)
     return DoubleWord(builder.number(F32, high), low, (float(value), float(value)), known=value)
 

@@ -32,8 +32,8 @@ from gradsmith.formula.expression import (
     walk,
 )
 from gradsmith.numerics.chebyshev import Series, series_of
-from gradsmith.numerics.double_word import LEAST
-from gradsmith.numerics.elementary.tabulated import DEEPEST, Pieces, nearest_word
+from gradsmith.numerics.double_word import LEAST, nearest_word
+from gradsmith.numerics.elementary.tabulated import DEEPEST, Pieces
 from gradsmith.numerics.interpret import Array, interpret
 from gradsmith.numerics.piecewise import Curve, fitted
 from gradsmith.numerics.regimes import order_of_zero

@@ -15,12 +15,19 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from gradsmith.numerics.builder import Value, bits, fma, lookup, minimum, select
-from gradsmith.numerics.double_word import MODERATE, UNIT, DoubleWord, Range, or_zero
+from gradsmith.numerics.double_word import (
+    MODERATE,
+    UNIT,
+    DoubleWord,
+    Range,
+    nearest_word,
+    or_zero,
+)
 from gradsmith.numerics.double_word_arithmetic import ASIDE, multiply
 from gradsmith.numerics.elementary import words
 from gradsmith.numerics.elementary.polynomial import horner
 from gradsmith.numerics.elementary.table import by_index, index_of
-from gradsmith.numerics.program import F32, bits_of_number, number_of_bits
+from gradsmith.numerics.program import F32, bits_of_number
 
 DEEPEST = 131.0
 """Up to here exp(−q) times 2⁶⁴ is a normal number."""
@@ -119,10 +126,10 @@ def tabulated(
         if any(limits):
             most = [nearest_word(limit * (1 - Fraction(lean))) for limit in limits]
             left_out = [limit - near for limit, near in zip(limits, most, strict=True)]
-            beside = _of_side(left, most)
+            beside = of_side(left, most)
             high = fma(leaning, value, beside)
             low = fma(power, value, beside - high)
-            low = low + _of_side(left, left_out) if any(left_out) else low
+            low = low + of_side(left, left_out) if any(left_out) else low
         else:
             high = leaning * value
             low = fma(power, value, -high)
@@ -155,18 +162,14 @@ def _times(x: DoubleWord, result: DoubleWord) -> DoubleWord:
     )
 
 
-def nearest_word(number: Fraction) -> Fraction:
-    """The nearest float32."""
-    return Fraction(number_of_bits(F32, bits_of_number(F32, number)))
-
-
-def _of_side(left: Value, numbers: Sequence[Fraction]) -> Value:
+def of_side(left: Value, numbers: Sequence[Fraction | float]) -> Value:
+    """The first number where a condition holds, else the second."""
     below, above = (left.builder.number(F32, number) for number in numbers)
     return below if numbers[0] == numbers[1] else select(left, below, above)
 
 
-def _of_table(a: Value, left: Value, pieces: Pieces) -> list[Value]:
-    """What the table gives in one word, and in words of which each is much smaller."""
+def place_in(pieces: Pieces, a: Value, left: Value) -> Value:
+    """Which piece ``a`` belongs to, as look-ups in its columns take it."""
     held = minimum(a, pieces.last) if pieces.last else a
     number = a.builder.number
     scale, start = number(a.type, pieces.scale), number(a.type, 1.0)
@@ -174,7 +177,12 @@ def _of_table(a: Value, left: Value, pieces: Pieces) -> list[Value]:
         farther = 2.0 ** (SIDE >> pieces.digits)
         scale = select(left, farther * pieces.scale, scale)
         start = select(left, farther, start)
-    index = index_of(fma(held, scale, start), pieces.digits)
+    return index_of(fma(held, scale, start), pieces.digits)
+
+
+def _of_table(a: Value, left: Value, pieces: Pieces) -> list[Value]:
+    """What the table gives in one word, and in words of which each is much smaller."""
+    index = place_in(pieces, a, left)
     columns = [by_index(column, 1.0, pieces.digits) for column in pieces.columns]
     t, value = a - lookup(index, columns[0]), lookup(index, columns[1])
     if pieces.gentle:

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from gradsmith.numerics.builder import Value, fma, lookup, minimum, select
+from gradsmith.numerics.builder import Value, fma, lookup, select
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.elementary.exponential import exp
 from gradsmith.numerics.elementary.polynomial import horner
-from gradsmith.numerics.elementary.table import by_index, index_of
-from gradsmith.numerics.elementary.tabulated import DEEPEST, SIDE, Pieces
+from gradsmith.numerics.elementary.table import by_index
+from gradsmith.numerics.elementary.tabulated import DEEPEST, Pieces, of_side, place_in
 
 
 def tabulated(x: Value, a: Value, u: Value, numbers: Sequence[Fraction]) -> Value:
@@ -35,22 +35,15 @@ def tabulated(x: Value, a: Value, u: Value, numbers: Sequence[Fraction]) -> Valu
         factor = select(left, factor, -factor)
     if any(pieces.limits):
         # To −0 what underflows can be added, and keeps its sign.
-        below, above = (x.builder.number(x.type, limit or -0.0) for limit in pieces.limits)
-        limit = below if pieces.limits[0] == pieces.limits[1] else select(left, below, above)
-        result = fma(falling, factor, limit)
+        limits = [limit or -0.0 for limit in pieces.limits]
+        result = fma(falling, factor, of_side(left, limits))
     else:
         result = falling * factor
     return x * result if pieces.factor else result
 
 
 def _of_table(a: Value, left: Value, pieces: Pieces) -> Value:
-    held = minimum(a, pieces.last) if pieces.last else a
-    scale, start = a.builder.number(a.type, pieces.scale), a.builder.number(a.type, 1.0)
-    if pieces.both:
-        farther = 2.0 ** (SIDE >> pieces.digits)
-        scale = select(left, farther * pieces.scale, scale)
-        start = select(left, farther, start)
-    index = index_of(fma(held, scale, start), pieces.digits)
+    index = place_in(pieces, a, left)
     places, *coefficients = pieces.columns
     if not pieces.gentle:
         values, slopes, thirds, second_values, second_slopes, *others = coefficients

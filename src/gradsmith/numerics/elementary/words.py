@@ -38,6 +38,7 @@ from gradsmith.numerics.double_word import (
     Range,
     absolute,
     choose,
+    nearest_word,
     plain,
     sound,
     with_sign,
@@ -79,7 +80,7 @@ def _root_of_two(step: int) -> Fraction:
 
 def _correction(root: Fraction) -> Fraction:
     """The logarithm of a number over its nearest float32."""
-    lost = root / Fraction(number_of_bits(F32, bits_of_number(F32, root))) - 1
+    lost = root / nearest_word(root) - 1
     return lost - lost**2 / 2
 
 
