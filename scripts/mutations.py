@@ -325,6 +325,27 @@ MUTATIONS: tuple[Mutation, ...] = (
         ("operator/test_saving.py",),
     ),
     Mutation(
+        "the code of a value in place of NaN's",
+        "operator/masked.py",
+        "return where(condition, 0, _coded(b, codes))",
+        "return where(condition, 1, _coded(b, codes))",
+        ("operator/test_masked.py",),
+    ),
+    Mutation(
+        "an upstream gradient read in another order than the codes",
+        "operator/masked.py",
+        "if not single and g.stride() != kept.strides:",
+        "if not single and g.shape != kept.like.shape:",
+        ("operator/test_masked.py",),
+    ),
+    Mutation(
+        "codes behind the end of a tensor",
+        "backends/llvm_packing.py",
+        "select i1 %whole, i64 -1, i64 %some",
+        "select i1 %whole, i64 -1, i64 -1",
+        ("backends/test_llvm_packing.py",),
+    ),
+    Mutation(
         "machine code trusted that others may write",
         "backends/folder.py",
         "state.st_mode & (stat.S_IWGRP | stat.S_IWOTH)",

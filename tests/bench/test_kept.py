@@ -10,10 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gradsmith.activation import activation
+from gradsmith.bench import run
 from gradsmith.bench.kept import Kept, measure_kept
 from gradsmith.bench.tutorial import tutorial_function, written
 from gradsmith.catalogue import ENTRIES
 from gradsmith.formula.parse import parse
+from gradsmith.operator import saving
 
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
@@ -71,3 +73,15 @@ def test_how_it_is_written() -> None:
     assert str(Kept(4, 0, 12)) == "16 (4 input, 12 of its own)"
     assert str(Kept(0, 0, 0)) == "0"
     assert Kept(4, 2, 1).total == 7
+
+
+def test_what_is_kept_of_large_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (run, saving):
+        monkeypatch.setattr(module, "LARGE", 512)
+    few_slopes, curved = activation("max(x, 0.21*x)"), activation("silu")
+    ((label, found),) = run.kept_of_large(few_slopes, torch.float32, 512).items()
+    assert found == Kept(0, 0, 0.25)
+    assert str(found) == "0.25 (of its own)"
+    assert label.endswith("512 elements or more")
+    assert not run.kept_of_large(few_slopes, torch.float32, 511)
+    assert not run.kept_of_large(curved, torch.float32, 512)

@@ -162,6 +162,7 @@ def native_kernel(
     scheme: Scheme,
     storage: torch.dtype,
     short: Collection[str] = (),
+    packed: Collection[str | int] = (),
 ) -> llvm.NativeKernel:
     """Native code for ``expressions``, one result each.
 
@@ -172,10 +173,12 @@ def native_kernel(
         scheme: how to compute.
         storage: the dtype of the results.
         short: which of the Python numbers are exact in float32.
+        packed: which inputs, of dtype float32, and results, by position, are codes of two bits.
     """
     kinds = {n: F64 if dtype is None else NATIVE_TYPES[dtype] for n, dtype in inputs.items()}
-    program = lower(expressions, kinds, scheme, NATIVE_TYPES[storage], scalars, short)
-    return llvm.compile_program(program, scalars)
+    results = [F32 if i in packed else NATIVE_TYPES[storage] for i in range(len(expressions))]
+    program = lower(expressions, kinds, scheme, results, scalars, short)
+    return llvm.compile_program(program, scalars, packed)
 
 
 @lru_cache(maxsize=256)

@@ -18,7 +18,7 @@ from typing import TypeGuard
 import torch
 from torch import Tensor
 
-from gradsmith.backends import threads
+from gradsmith.backends import llvm_packing, threads
 from gradsmith.backends.llvm_ir import ENTRY, SIZES, loop
 from gradsmith.backends.llvm_worker import WORKER, task, worker
 from gradsmith.backends.native import Machine, host, load, machine_code, unavailable
@@ -37,38 +37,49 @@ _DTYPES = {
     Type.BOOL: torch.bool,
 }
 
-_kernels: dict[tuple[str, frozenset[str]], NativeKernel] = {}
+_kernels: dict[tuple[str, frozenset[str], frozenset[str | int]], NativeKernel] = {}
 
 
-def compile_program(program: Program, scalars: Collection[str] = ()) -> NativeKernel:
+def compile_program(
+    program: Program, scalars: Collection[str] = (), packed: Collection[str | int] = ()
+) -> NativeKernel:
     """The kernel of a Program; the same one for the same Program.
 
     Args:
         program: what to compute for each element.
         scalars: names of the inputs that are one value for all elements.
+        packed: names of inputs and positions of outputs that are codes of two bits; see
+            :mod:`~gradsmith.backends.llvm_packing`.
 
     Raises:
         ValueError: ``scalars`` names what is not an input, or the Program has no output.
         RuntimeError: there are no native kernels here; the message says why.
     """
-    key = (program.fingerprint, frozenset(scalars))
+    key = (program.fingerprint, frozenset(scalars), frozenset(packed))
     known = _kernels.get(key)
     if known is None:
         # Of two threads that compile the same Program, both get the kernel of the first.
-        known = _kernels.setdefault(key, NativeKernel(program, key[1]))
+        known = _kernels.setdefault(key, NativeKernel(program, key[1], packed=key[2]))
     return known
 
 
 class _Slot:
     """An input or output: what may stand there."""
 
-    __slots__ = ("dtype", "name", "scalar", "size")
+    __slots__ = ("dtype", "name", "packed", "scalar", "size")
 
-    def __init__(self, name: str, kind: Type, scalar: bool = False) -> None:
+    def __init__(self, name: str, kind: Type, scalar: bool = False, packed: bool = False) -> None:
         self.name = name
-        self.dtype = _DTYPES[kind]
+        self.dtype = torch.uint8 if packed else _DTYPES[kind]
         self.size = self.dtype.itemsize
         self.scalar = scalar
+        self.packed = packed
+
+    def holds(self, count: int) -> int:
+        """How many elements a tensor has for that many of the kernel's."""
+        if self.packed:
+            return llvm_packing.size(count)
+        return 1 if self.scalar else count
 
     def takes(self, given: object, count: int) -> TypeGuard[Tensor]:
         """Whether it is a tensor whose memory a kernel can use as it is."""
@@ -108,18 +119,31 @@ class NativeKernel:
         program: what it computes.
         grain: elements from which on another thread pays.
         scalars: names of the inputs that are one value for all elements.
+        packed: which inputs, by name, and outputs, by position, are codes of two bits: tensors of
+            uint8, as long as :func:`~gradsmith.backends.llvm_packing.size` says. A kernel that
+            has some computes one row; ``raw`` takes a byte for each code, :meth:`over` the bits.
         raw: the C function ``(n, input addresses..., output addresses...)``, which checks
             nothing: ``n`` consecutive elements stand at each address, of a scalar one. It runs
             on the calling thread.
     """
 
-    __slots__ = ("_shared_worker", "_slots", "_worker", "grain", "program", "raw", "scalars")
+    __slots__ = (
+        "_shared_worker",
+        "_slots",
+        "_worker",
+        "grain",
+        "packed",
+        "program",
+        "raw",
+        "scalars",
+    )
 
     def __init__(
         self,
         program: Program,
         scalars: frozenset[str] = frozenset(),
         machine: Machine | None = None,
+        packed: frozenset[str | int] = frozenset(),
     ) -> None:
         names = [name for name, _ in program.inputs]
         unknown = sorted(scalars.difference(names))
@@ -133,14 +157,22 @@ class NativeKernel:
         self.program = program
         self.grain = threads.grain(cost(program, scalars))
         self.scalars = scalars
-        self._slots = [_Slot(name, kind, name in scalars) for name, kind in program.inputs]
+        self.packed = packed
+        self._slots = [
+            _Slot(name, kind, name in scalars, name in packed) for name, kind in program.inputs
+        ]
         kinds = [program.type_of(number) for number in program.outputs]
-        self._slots += [_Slot(f"output {i}", kind) for i, kind in enumerate(kinds)]
+        self._slots += [
+            _Slot(f"output {i}", kind, packed=i in packed) for i, kind in enumerate(kinds)
+        ]
         machine = machine or host()
         steps = [0 if name in scalars else SIZES[kind] for name, kind in program.inputs]
         steps += [SIZES[kind] for kind in kinds]
-        written = loop(program, scalars, native_half=machine.converts_half, lookups=machine.lookups)
-        code = machine_code(written.text, machine, written.beside + worker(ENTRY, steps))
+        half, lookups = machine.converts_half, machine.lookups
+        written = loop(program, scalars, packed=packed, native_half=half, lookups=lookups)
+        codes = [k for k, slot in enumerate(self._slots) if slot.packed]
+        beside = written.beside + worker(ENTRY, steps, len(program.inputs), codes)
+        code = machine_code(written.text, machine, beside)
         entry, self._shared_worker = load(code, (ENTRY, WORKER))
         pointers = [ctypes.c_void_p] * len(steps)
         # Functions of this kind release the global lock while they run.
@@ -187,7 +219,7 @@ class NativeKernel:
         addresses: list[int] = []
         ends: list[int] = []
         for slot, given in zip(self._slots, (*inputs, *outputs), strict=True):
-            count = 1 if slot.scalar else length
+            count = slot.holds(length)
             tensor = given if slot.takes(given, count) else slot.made_of(given, count)
             tensors.append(tensor)  # what was made here has to live until the end
             address = tensor.data_ptr()
@@ -220,7 +252,7 @@ class NativeKernel:
             strides: for each of ``addresses``, the bytes between neighbours in each of ``sizes``.
         """
         number = threads.count(count, self.grain)
-        if number == 1 and not sizes:
+        if number == 1 and not sizes and not self.packed:
             self.raw(count, *addresses)
             return
         identify = threads.identify() if number > 1 else (0, 0)

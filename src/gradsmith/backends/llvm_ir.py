@@ -32,6 +32,7 @@ from gradsmith.numerics.program import (
     Op,
     Program,
     Type,
+    number_of_bits,
 )
 
 ENTRY = "kernel"
@@ -49,6 +50,8 @@ _VALUE = {
 _MEMORY = _VALUE | {BOOL: "i8"}
 SIZES = {kind: max(1, kind.bits // 8) for kind in _VALUE}
 """Bytes of one element in memory."""
+
+_NAN = {F64: 0x7FF8 << 48, F32: 0x7FC0 << 16}
 
 # Of numbers, and of integers and truth values.
 _BINARY = {
@@ -88,6 +91,7 @@ def loop(
     program: Program,
     scalars: Collection[str] = (),
     *,
+    packed: Collection[str | int] = (),
     native_half: bool = True,
     lookups: str | None = None,
 ) -> Loop:
@@ -96,6 +100,8 @@ def loop(
     Args:
         program: what to compute for each element.
         scalars: names of inputs that are one value for the whole loop.
+        packed: names of inputs and positions of outputs that are codes in memory, a byte for each
+            element: 0, 1, 2 or 3. An input is NaN where it is 0.
         native_half: whether the processor converts half precision itself; if not, integer
             arithmetic does, since the functions that LLVM would call need not be there.
         lookups: how the processor looks up in tables; see
@@ -107,8 +113,10 @@ def loop(
     once = {i: writer.load(kinds[i], f"%in{i}", "") for i, moves in enumerate(varies) if not moves}
     head, writer.lines = writer.lines, []
     operands: list[str] = []
-    for i, kind in enumerate(kinds):
-        if varies[i]:
+    for i, (name, kind) in enumerate(program.inputs):
+        if name in packed:
+            operands.append(writer.decoded(kind, f"%in{i}"))
+        elif varies[i]:
             operands.append(writer.load(kind, writer.element(kind, f"%in{i}"), _GROUP))
         else:
             operands.append(once[i])
@@ -117,8 +125,11 @@ def loop(
         args = [operands[arg] for arg in instruction.args]
         operands.append(writer.instruction(instruction, types, args))
     for position, output in enumerate(program.outputs):
-        kind = program.type_of(output)
-        writer.store(kind, operands[output], writer.element(kind, f"%out{position}"))
+        kind, value = program.type_of(output), operands[output]
+        if position in packed:
+            writer.store_code(writer.code(program, output, operands), f"%out{position}")
+        else:
+            writer.store(kind, value, writer.element(kind, f"%out{position}"))
     parameters = [f"ptr %in{number}" for number in range(len(program.inputs))]
     parameters += [f"ptr %out{position}" for position in range(len(program.outputs))]
     tables, beside = writer.tables.definitions()
@@ -128,13 +139,15 @@ def loop(
         head="\n".join(head),
         body="\n".join(writer.lines),
         tables=tables,
-        interleaved=_INTERLEAVED,
+        width=_TOGETHER if packed else _WIDTH,
     )
     return Loop(text, beside)
 
 
 _GROUP = ", !llvm.access.group !0"
-_INTERLEAVED = 4
+_TOGETHER = '"llvm.loop.vectorize.width", i32 32'
+"""Where there are bytes beside wider numbers: as many as are narrowed or widened at once."""
+_WIDTH = '"llvm.loop.interleave.count", i32 4'
 """Vectors at a time. Each is one long chain of operations, more than a processor holds to choose
 from; and the more loads are on their way, the less of the time of memory is seen. LLVM by itself,
 to spare registers, takes one where there are tables or many constants: that is some 8 % slower
@@ -158,7 +171,7 @@ exit:
 !0 = distinct !{{}}
 !1 = distinct !{{!1, !2, !3}}
 !2 = !{{!"llvm.loop.parallel_accesses", !0}}
-!3 = !{{!"llvm.loop.interleave.count", i32 {interleaved}}}
+!3 = !{{!{width}}}
 {tables}"""
 
 
@@ -187,6 +200,31 @@ class _Writer:
         if kind is BOOL:
             value = self.put(f"zext i1 {value} to i8")
         self.lines.append(f"  store {_MEMORY[kind]} {value}, ptr {pointer}, align 1{_GROUP}")
+
+    def decoded(self, kind: Type, pointer: str) -> str:
+        place = self.put(f"getelementptr inbounds i8, ptr {pointer}, i64 %i")
+        code = self.put(f"load i8, ptr {place}, align 1{_GROUP}")
+        name = _VALUE[kind]
+        number = self.put(f"uitofp i8 {code} to {name}")
+        known = self.put(f"icmp ne i8 {code}, 0")
+        nan = _constant(kind, _NAN[kind])
+        return self.put(f"select i1 {known}, {name} {number}, {name} {nan}")
+
+    def code(self, program: Program, number: int, operands: list[str]) -> str:
+        """A value that is 0, 1, 2 or 3, as a byte: choices among bytes are narrow throughout."""
+        first = len(program.inputs)
+        chosen = program.instructions[number - first] if number >= first else None
+        if chosen is not None and chosen.op is Op.CONST:
+            return str(int(number_of_bits(chosen.type, chosen.constant)))
+        if chosen is not None and chosen.op is Op.SELECT:
+            condition, *branches = chosen.args
+            a, b = (self.code(program, branch, operands) for branch in branches)
+            return self.put(f"select i1 {operands[condition]}, i8 {a}, i8 {b}")
+        return self.put(f"fptoui {_VALUE[program.type_of(number)]} {operands[number]} to i8")
+
+    def store_code(self, code: str, pointer: str) -> None:
+        place = self.put(f"getelementptr inbounds i8, ptr {pointer}, i64 %i")
+        self.lines.append(f"  store i8 {code}, ptr {place}, align 1{_GROUP}")
 
     def instruction(self, instruction: Instruction, types: list[Type], args: list[str]) -> str:
         op, kind = instruction.op, instruction.type

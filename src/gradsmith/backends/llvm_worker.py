@@ -7,13 +7,16 @@ without gaps in every operand, or, for an operand that the loop takes as a scala
 Where each row starts follows from the sizes of the outer dimensions and the operands' strides.
 
 Shares are multiples of 64 elements: no two threads write to the same cache line, unless the result
-itself begins in the middle of one, and almost every share is whole vectors.
+itself begins in the middle of one, and almost every share is whole vectors. So is every share
+whole groups of packed codes, where the loop takes some: then there is one row, in blocks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain
+
+from gradsmith.backends import llvm_packing
 
 WORKER = "worker"
 """Name of the function."""
@@ -44,7 +47,7 @@ def task(
     return [count, *identify, len(sizes), row, *addresses, *sizes, *chain.from_iterable(strides)]
 
 
-def worker(entry: str, steps: Sequence[int]) -> str:
+def worker(entry: str, steps: Sequence[int], inputs: int, packed: Collection[int] = ()) -> str:
     """The IR of the function, to stand beside the module of the loop.
 
     It is left as it is, which LLVM's optimisation hardly makes faster and takes as long for as for
@@ -54,15 +57,41 @@ def worker(entry: str, steps: Sequence[int]) -> str:
         entry: name of the loop.
         steps: for each pointer that the loop takes, bytes from one element of a row to the next;
             0 for a scalar.
+        inputs: how many of the pointers come first that are read.
+        packed: which of them are codes of two bits; then the worker is for one row alone.
     """
+    if packed:
+        part = llvm_packing.block(entry, steps, inputs, packed)
+        attributes, buffers = "", llvm_packing.buffers(packed)
+        functions, start = llvm_packing.FUNCTIONS, "block"
+    else:
+        part = _rows(entry, steps)
+        attributes, buffers = " optnone", ""
+        functions, start = "", "row"
+    bases = []
+    for k in range(len(steps)):
+        bases.append(f"  %base{k}.at = getelementptr i64, ptr %task, i64 {_FIRST + k}")
+        bases.append(f"  %base{k} = load ptr, ptr %base{k}.at")
+    return _WORKER.format(
+        worker=WORKER,
+        entry=entry,
+        rank=_RANK,
+        ranks=_RANKS,
+        attributes=attributes,
+        functions=functions,
+        bases="\n".join(bases),
+        buffers=buffers,
+        start=start,
+        part=part,
+        takes=", ".join(["i64", *(["ptr"] * len(steps))]),
+    )
+
+
+def _rows(entry: str, steps: Sequence[int]) -> str:
+    """What a worker does with its share, row by row: the IR from ``%begin`` to ``%end``."""
     lines: list[str] = []
     add = lines.append
     operands = range(len(steps))
-    for k in operands:
-        add(f"  %base{k}.at = getelementptr i64, ptr %task, i64 {_FIRST + k}")
-        add(f"  %base{k} = load ptr, ptr %base{k}.at")
-    bases = "\n".join(lines)
-    lines.clear()
     for k in operands:
         add(f"  %start{k} = phi i64 [ 0, %row ], [ %start{k}.next, %dim ]")
     starts = "\n".join(lines)
@@ -86,38 +115,31 @@ def worker(entry: str, steps: Sequence[int]) -> str:
         f"  %start{k}.row = phi i64 [ 0, %row ], [ %start{k}.next, %dim ]" for k in operands
     )
     taken = ", ".join(["i64 %length", *(f"ptr %pointer{k}" for k in operands)])
-    return _WORKER.format(
-        worker=WORKER,
+    return _ROWS.format(
         entry=entry,
         first=_FIRST + len(steps),
-        rank=_RANK,
-        ranks=_RANKS,
         dims=_DIMS,
         row=_ROW,
-        bases=bases,
         starts=starts,
         moves=moves,
         chosen=chosen,
         pointers=pointers,
-        takes=", ".join(["i64", *(["ptr"] * len(steps))]),
         taken=taken,
     )
 
 
 _WORKER = """
 declare void @{entry}({takes}) nounwind
-define void @{worker}(ptr %task) nounwind noinline optnone {{
+{functions}
+define void @{worker}(ptr %task) nounwind noinline{attributes} {{
 entry:
   %count = load i64, ptr %task
   %rank.at = getelementptr i64, ptr %task, i64 {rank}
   %rank.of = load ptr, ptr %rank.at
   %ranks.at = getelementptr i64, ptr %task, i64 {ranks}
   %ranks.of = load ptr, ptr %ranks.at
-  %dims.at = getelementptr i64, ptr %task, i64 {dims}
-  %dims = load i64, ptr %dims.at
-  %row.at = getelementptr i64, ptr %task, i64 {row}
-  %row.length = load i64, ptr %row.at
 {bases}
+{buffers}
   %alone = icmp eq ptr %rank.of, null
   br i1 %alone, label %share, label %ask
 ask:
@@ -139,9 +161,20 @@ share:
   %whole = icmp slt i64 %finish, %count
   %end = select i1 %whole, i64 %finish, i64 %count
   %some = icmp slt i64 %begin, %end
-  br i1 %some, label %row, label %exit
+  br i1 %some, label %{start}, label %exit
+{part}
+exit:
+  ret void
+}}
+"""
+
+_ROWS = """\
 row:
   %position = phi i64 [ %begin, %share ], [ %after, %compute ]
+  %dims.at = getelementptr i64, ptr %task, i64 {dims}
+  %dims = load i64, ptr %dims.at
+  %row.at = getelementptr i64, ptr %task, i64 {row}
+  %row.length = load i64, ptr %row.at
   %row.number = sdiv i64 %position, %row.length
   %row.first = mul i64 %row.number, %row.length
   %column = sub i64 %position, %row.first
@@ -171,8 +204,4 @@ compute:
   call void @{entry}({taken})
   %after = add i64 %position, %length
   %again = icmp slt i64 %after, %end
-  br i1 %again, label %row, label %exit
-exit:
-  ret void
-}}
-"""
+  br i1 %again, label %row, label %exit"""

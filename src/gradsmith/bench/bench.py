@@ -11,7 +11,7 @@ from gradsmith.activation import Resolvable, resolve
 from gradsmith.bench import contestants as who
 from gradsmith.bench.benchmark import Benchmark
 from gradsmith.bench.machine import Machine
-from gradsmith.bench.run import Plan, admitted, first_gradients, name_of, timings
+from gradsmith.bench.run import Plan, admitted, first_gradients, kept_of_large, name_of, timings
 from gradsmith.bench.timing import LEAST, PASSES
 from gradsmith.catalogue.known import title
 from gradsmith.truth.distribute import Tell
@@ -81,6 +81,7 @@ def bench(
     with bar(progress) if not callable(progress) else nullcontext(progress) as shown:
         tell = shown or _silent
         running, kept, skipped = admitted(everyone, ours, dtype, against is not None, tell)
+        kept |= kept_of_large(ours, dtype, max(sizes))
         seconds, unknown = first_gradients(ours, dtype, running, tell) if first else ({}, {})
         plan = Plan(
             tuple(dict.fromkeys(sizes)),

@@ -70,7 +70,8 @@ class Benchmark:
             own, or what was given in its place), "eager", "compiled", "tutorial", and for the
             roofline "copy" and "fresh copy".
         timings: the times.
-        kept: what each keeps for its backward pass, in bytes per element.
+        kept: what each keeps for its backward pass, in bytes per element; and ours of large
+            tensors, under a name of its own, where that is something else.
         first_gradient: seconds from the formula's text to its first gradient, in a fresh process
             with empty caches, imports not counted.
         skipped: what was not timed, and why.
@@ -150,7 +151,7 @@ class Benchmark:
         """For each pass and number of threads the ratios; then what is kept, and the first call."""
         found = [self._ratios(p, n) for p in self.passes for n in self.threads]
         if self.kept:
-            rows = [[self.contestants[key], str(kept)] for key, kept in self.kept.items()]
+            rows = [[self.contestants.get(key, key), str(k)] for key, k in self.kept.items()]
             found.append(("kept for backward", ["", "bytes per element"], rows))
         if self.first_gradient:
             rows = [[self.contestants[k], _time(s)] for k, s in self.first_gradient.items()]

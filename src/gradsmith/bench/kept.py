@@ -24,12 +24,12 @@ class Kept:
         own: in storages that nobody else holds.
     """
 
-    input: int
-    output: int
-    own: int
+    input: float
+    output: float
+    own: float
 
     @property
-    def total(self) -> int:
+    def total(self) -> float:
         """All of them."""
         return self.input + self.output + self.own
 
@@ -39,8 +39,8 @@ class Kept:
         if not held:
             return "0"
         if len(held) == 1:
-            return f"{self.total} ({held[0][0]})"
-        return f"{self.total} ({', '.join(f'{size} {what}' for what, size in held)})"
+            return f"{self.total:g} ({held[0][0]})"
+        return f"{self.total:g} ({', '.join(f'{size:g} {what}' for what, size in held)})"
 
 
 def measure_kept(call: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Kept:
@@ -62,13 +62,13 @@ def measure_kept(call: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Kept:
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         y = call(*inputs)
     theirs = {x.untyped_storage().data_ptr() for x in inputs}
-    sizes = {"input": 0, "output": 0, "own": 0}
+    sizes = {"input": 0.0, "output": 0.0, "own": 0.0}
     for address, tensor in stored.items():
         whose = "own"
         if address in theirs:
             whose = "input"
         elif address == y.untyped_storage().data_ptr():
             whose = "output"
-        # A storage of fixed size, as that of a constant, is none per element.
-        sizes[whose] += tensor.untyped_storage().nbytes() // max(1, y.numel())
+        # In whole bits: a storage of fixed size, as that of a constant, is none per element.
+        sizes[whose] += 8 * tensor.untyped_storage().nbytes() // max(1, y.numel()) / 8
     return Kept(**sizes)

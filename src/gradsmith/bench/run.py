@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from gradsmith.bench.first import first_gradient
 from gradsmith.bench.kept import Kept, measure_kept
 from gradsmith.bench.roofline import Traffic, moving
 from gradsmith.bench.timing import BACKWARD, BOTH, FORWARD, Job, backward, both, forward, race
+from gradsmith.operator.saving import LARGE
 from gradsmith.truth.distribute import Tell
 
 _PROBED = 4096  # elements of the call whose saved tensors are counted
@@ -74,6 +76,15 @@ def _tried(contestant: Contestant, probes: Sequence[Tensor]) -> Kept:
         raise ValueError("its result has no gradient with respect to the input")
     torch.autograd.grad(y, leaves, g, allow_unused=True)
     return measure_kept(call, leaves)
+
+
+def kept_of_large(ours: Activation, dtype: torch.dtype, largest: int) -> dict[str, Kept]:
+    """What ours keeps for backward of large tensors, by a label; where that is something else."""
+    if largest < LARGE or ours.save_plan(dtype=dtype).large is None:
+        return {}
+    leaves = [x.requires_grad_() for x in tensors(len(ours.inputs), LARGE, dtype)[:-1]]
+    label = f"{who.LABELS[who.OURS]}, {LARGE:,} elements or more"
+    return {label: measure_kept(ours, leaves)}
 
 
 def first_gradients(
@@ -154,7 +165,7 @@ def timed(direction: str, call: Callable[..., Tensor], *tensors: Tensor) -> Call
 def traffic(ours: Activation, direction: str, dtype: torch.dtype) -> list[Traffic]:
     """What a pass must read and write: forward the inputs; backward what is kept, and g."""
     inputs = len(ours.inputs)
-    saved = -(-ours.save_plan(dtype=dtype).bytes_per_element // dtype.itemsize)
+    saved = ceil(ours.save_plan(dtype=dtype).bytes_per_element / dtype.itemsize)
     there, back = Traffic(inputs, 1), Traffic(saved + 1, inputs)
     return {FORWARD: [there], BACKWARD: [back], BOTH: [there, back]}[direction]
 

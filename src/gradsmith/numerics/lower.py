@@ -75,7 +75,7 @@ def lower(
     roots: Sequence[Expr],
     inputs: Mapping[str, Type],
     scheme: Scheme,
-    storage: Type | None = None,
+    storage: Type | Sequence[Type] | None = None,
     numbers: Collection[str] = (),
     short: Collection[str] = (),
 ) -> Program:
@@ -85,7 +85,8 @@ def lower(
         roots: expressions over ``inputs``; shared parts are computed once.
         inputs: the type in which each input comes.
         scheme: how to compute.
-        storage: what the results are rounded to; left out, they stay as computed.
+        storage: what the results are rounded to, all alike or each; left out, they stay as
+            computed.
         numbers: names of the inputs that are one number for all elements: what is computed of
             them alone costs nothing.
         short: names of the float64 inputs that float32 holds too.
@@ -104,8 +105,10 @@ def lower(
         taken = arithmetic.taken(held)
         one_for_all = scheme.double_word and name in numbers
         writer.done[Symbol(name)] = of_number(taken) if one_for_all else taken
-    kind = storage or scheme.compute
-    return builder.program(*(arithmetic.rounded(writer.value(root), kind) for root in roots))
+    kinds = storage or scheme.compute
+    kinds = [kinds] * len(roots) if isinstance(kinds, Type) else kinds
+    rounded = map(arithmetic.rounded, map(writer.value, roots), kinds)
+    return builder.program(*rounded)
 
 
 class _Writer:

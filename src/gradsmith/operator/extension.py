@@ -253,6 +253,13 @@ def register_backward(operation: Pointwise, needs: tuple[bool, ...], plan: Backw
         known.plan(_mask(plan), needs, plan.kept, terms)
 
 
+def register_mask(operation: Pointwise, position: int, least: int) -> None:
+    """From now on Python is asked where a mask would be kept in place of that many elements."""
+    known = registered(operation)
+    if known is not None:
+        known.mask(1 << position, least)
+
+
 def register_together(
     operation: Pointwise,
     plan: Backward,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from ctypes import addressof, c_double
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -98,7 +98,8 @@ def lookup(
     try:
         return operation.native[key]
     except KeyError:
-        made = compiled((operation,), operation.operands, kinds, singles, precision)
+        chosen = in_place((operation,), kinds)
+        made = compiled(chosen, operation.operands, kinds, singles, precision)
         operation.native[key] = made
         if made is not None:
             extension.register_kernel(operation, kinds, singles, precision, made)
@@ -116,12 +117,30 @@ def _kind(operand: Tensor | float, usual: bool) -> Kind:
     return USUAL if usual else fit(operand)
 
 
+class Computed(Protocol):
+    """What a kernel can compute: an operation, or what is derived from one."""
+
+    def computation_for(self, precision: Precision, alone: bool, in_words: bool) -> Computation:
+        """What native code computes, and how."""
+
+    def expression_for(self, target: Target) -> Expr:
+        """The stable expression for results of one format."""
+
+
+def in_place(operations: Sequence[Pointwise], kinds: Sequence[Kind]) -> Sequence[Pointwise]:
+    """The operations, or what is left of them where their parameters are defaults."""
+    if USUAL in kinds:
+        return [at_defaults(operation) for operation in operations]
+    return operations
+
+
 def compiled(
-    operations: Sequence[Pointwise],
+    operations: Sequence[Computed],
     names: Sequence[str],
     kinds: Sequence[Kind],
     singles: Sequence[bool],
     precision: Precision,
+    packed: Collection[str | int] = (),
 ) -> Kernel | None:
     """One kernel that computes all operations in one pass, in the most accurate of their schemes.
 
@@ -133,9 +152,8 @@ def compiled(
         kinds: of each of ``names``.
         singles: which of ``names`` are one element for a whole row.
         precision: of the results.
+        packed: which of ``names``, and results by position, are codes of two bits.
     """
-    if USUAL in kinds:
-        operations = [at_defaults(operation) for operation in operations]
     alone = all(kind in (torch.float32, Fit.ONE_WORD, USUAL) for kind in kinds)
     in_words = all(kind in (*_HELD, *WORDS, USUAL) for kind in kinds)
     each = [operation.computation_for(precision, alone, in_words) for operation in operations]
@@ -155,7 +173,7 @@ def compiled(
     scalars = [names[i] for i in reads if singles[i]]
     try:
         code = dispatch.native_kernel(
-            expressions, inputs, scalars, best.scheme, precision.storage, short
+            expressions, inputs, scalars, best.scheme, precision.storage, short, packed
         )
     except (NotImplementedError, RuntimeError):  # no instructions, or LLVM cannot do it here
         return None

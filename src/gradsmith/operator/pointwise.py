@@ -9,6 +9,7 @@ needs, and never writes to what is not its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NoReturn
 from weakref import WeakValueDictionary
@@ -35,6 +36,7 @@ from gradsmith.operator.by_torch import TorchKernel, computed_by_torch
 from gradsmith.operator.contract import told
 from gradsmith.operator.graph import constant_or_tensor, graph_entrance
 from gradsmith.operator.kernels import Computation, Kernel
+from gradsmith.operator.masked import Mask, mask_of
 from gradsmith.operator.product import ZERO, times
 from gradsmith.operator.recorded import Backward, record
 from gradsmith.operator.saving import AUTO, SavePlan, plan
@@ -67,6 +69,7 @@ class Pointwise:
         "_computations",
         "_gradients",
         "_key",
+        "_mask",
         "_output_form",
         "_plans",
         "_stable",
@@ -98,6 +101,7 @@ class Pointwise:
     _key: tuple[Any, ...]
     graph_call: Callable[..., Tensor] | None
     by_torch: dict[tuple[Any, ...], TorchKernel]
+    _mask: list[Mask | None]
     _output_form: list[OutputForm | None]
     _plans: dict[tuple[Any, ...], SavePlan]
     origin: tuple[Pointwise, Symbol] | None
@@ -147,6 +151,7 @@ class Pointwise:
             "by_torch": {},
             "_key": key,
             "origin": origin,
+            "_mask": [],
             "_output_form": [],
             "_plans": {},
             "_stable": {},
@@ -271,7 +276,10 @@ class Pointwise:
             backward = {n: self.backward(n, form is not None) for n in self.operands if n in needed}
             reads = {name: read for name, (_, read) in backward.items()}
             note = "" if form is None else form.note
-            self._plans[key] = plan(reads, self.operands, self.defaults, dtype.itemsize, note)
+            made = plan(reads, self.operands, self.defaults, dtype.itemsize, note)
+            if [n for n in self.operands if n in needed] == self._one and self.mask is not None:
+                made = replace(made, large=self.mask.plan())
+            self._plans[key] = made
         return self._plans[key]
 
     @property
@@ -286,6 +294,16 @@ class Pointwise:
         if not self._output_form:
             self._output_form.append(output_form(self))
         return self._output_form[0]
+
+    @property
+    def mask(self) -> Mask | None:
+        """How the gradient in its one input is had from a mask; None where it is not."""
+        if not self._mask:
+            found = mask_of(self)
+            if found is not None:
+                extension.register_mask(self, found.position, found.least)
+            self._mask.append(found)
+        return self._mask[0]
 
     def backward(
         self, operand: str, from_output: bool = False

@@ -18,7 +18,7 @@ from torch.autograd.function import Function
 from gradsmith.backends import dispatch
 from gradsmith.operator import extension, native
 from gradsmith.operator.autograd import Like, may_be_forward_mode, vector_jacobian_product
-from gradsmith.operator.kernels import Kernel, compiled, kinds_of
+from gradsmith.operator.kernels import Kernel, compiled, in_place, kinds_of
 from gradsmith.operator.layout import arrange, empty_result
 from gradsmith.operator.saving import OUTPUT
 from gradsmith.operator.usual import Defaults, is_usual
@@ -68,7 +68,7 @@ class Backward(NamedTuple):
             if len(gradients) == len(self.terms) and len(upstream) == 1:
                 names = [*([*operation.operands, OUTPUT][i] for i in self.kept), *upstream]
                 precision = dispatch.precision(dtype, "cpu")
-                made = compiled(gradients, names, kinds, singles, precision)
+                made = compiled(in_place(gradients, kinds), names, kinds, singles, precision)
             self.together[key] = made
             if made is not None:
                 extension.register_together(operation, self, kinds, singles, dtype, made)
@@ -279,6 +279,11 @@ def record(operation: Pointwise, operands: Sequence[Any]) -> Tensor | None:
     dtype = native.common_dtype(operands) if pattern is None else pattern[0]
     if dtype is None:
         return None
+    mask = operation.mask
+    if mask is not None and mask.serves(operands):
+        masked = mask.record(operands)
+        if masked is not None:
+            return masked
     result: Tensor = _apply(operation, pattern, dtype, *operands)  # type: ignore[no-untyped-call]
     return result
 

@@ -17,6 +17,7 @@ from gradsmith.catalogue import Entry
 from gradsmith.catalogue.known import entry_of, title
 from gradsmith.formula.formula import Formula
 from gradsmith.formula.mathml import STYLE
+from gradsmith.operator.saving import LARGE, SavePlan
 from gradsmith.show import typeset
 from gradsmith.show.charts import Series, log_chart
 from gradsmith.show.highlight import highlighted
@@ -191,15 +192,21 @@ def saved(activation: Activation) -> list[Section]:
     inputs = activation.inputs
     asked = [inputs, *((name,) for name in inputs if len(inputs) > 1)]
     asked += [(*inputs, name) for name in activation.parameters]
-    return [_saved(activation, names) for names in asked]
+    rows = []
+    for names in asked:
+        plan = activation.save_plan(names)
+        needed = " and ".join(names) if len(names) < 3 else ", ".join(names)
+        rows.append(_saved(plan, needed))
+        if plan.large is not None:
+            rows.append(_saved(plan.large, f"{needed} of {LARGE:,} elements or more"))
+    return rows
 
 
-def _saved(activation: Activation, names: tuple[str, ...]) -> Section:
-    plan = activation.save_plan(names)
+def _saved(plan: SavePlan, needed: str) -> Section:
     return {
-        "needed": " and ".join(names) if len(names) < 3 else ", ".join(names),
+        "needed": needed,
         "kept": ", ".join(plan.saved) or "nothing",
-        "size": f"{plan.bytes_per_element} bytes",
+        "size": f"{plan.bytes_per_element:g} bytes",
         "reason": f"{plan.reason}, {plan.note}" if plan.note else plan.reason,
     }
 

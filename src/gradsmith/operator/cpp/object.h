@@ -15,13 +15,29 @@ struct OperationObject {
   Operation operation;
 };
 
+// Whether a mask is kept of the one operand that needs a gradient, which Python does; see
+// operator/masked.py.
+bool keeps_mask(const Operation& registered, const Operands& operands, uint32_t needs) {
+  if (needs != registered.masked.load(std::memory_order_acquire)) {
+    return false;
+  }
+  for (size_t i = 0; i < operands.count; ++i) {
+    const bool is_input = needs >> i & 1;
+    if (is_input == operands.is_number(i) ||
+        (is_input && operands.each[i].numel() < registered.least.load())) {
+      return false;
+    }
+  }
+  return true;
+}
+
 // The value; empty where Python must see to it. `needs`: a bit for each operand that needs a
 // gradient. `halved`: the dimension of which the operands are the halves, if they are.
 Tensor apply_operation(
     PyObject* python, const Operation& registered, Operands& operands, uint32_t needs,
     int64_t halved = PointwiseBackward::kNone) {
   const auto* plan = needs ? registered.plans.find(needs) : nullptr;
-  if (needs && !plan) {
+  if (needs && (!plan || keeps_mask(registered, operands, needs))) {
     return {};
   }
   Tensor result;
@@ -296,9 +312,26 @@ PyObject* operation_plan(PyObject* self, PyObject* args) {
   Py_RETURN_TRUE;
 }
 
+constexpr char kMaskDoc[] =
+    "mask(needs, least): of an operand with so many elements Python keeps a mask, where nothing\n"
+    "else needs a gradient.";
+
+PyObject* operation_mask(PyObject* self, PyObject* args) {
+  auto& operation = reinterpret_cast<OperationObject*>(self)->operation;
+  unsigned int needs = 0;
+  long long least = 0;
+  if (!PyArg_ParseTuple(args, "IL", &needs, &least)) {
+    return nullptr;
+  }
+  operation.least = least;
+  operation.masked.store(needs, std::memory_order_release);
+  Py_RETURN_NONE;
+}
+
 PyMethodDef operation_methods[] = {
     {"kernel", operation_kernel, METH_VARARGS, kKernelDoc},
     {"plan", operation_plan, METH_VARARGS, kPlanDoc},
+    {"mask", operation_mask, METH_VARARGS, kMaskDoc},
     {"halves", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(operation_halves)),
      METH_FASTCALL, kHalvesDoc},
     {nullptr, nullptr, 0, nullptr}};

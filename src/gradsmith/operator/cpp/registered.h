@@ -106,6 +106,8 @@ struct Operation {
   uint64_t serial = 0;  // never used twice
   Register<Kernel> kernels;
   Register<Plan> plans;
+  std::atomic<uint32_t> masked{0};  // a bit for the operand of which a mask may be kept
+  std::atomic<int64_t> least{0};  // elements from which on it is
 };
 
 }  // namespace gradsmith
