@@ -3,8 +3,10 @@
 For each, forward and backward pass of our module and of PyTorch's take their turns within each
 round, at four sizes, on one thread and on two, in float32; beside them the ``autograd.Function``
 that a tutorial would write and, with ``--compile``, ``torch.compile`` of the formula. At 2²⁰
-elements also bfloat16 and, as the roofline, reading and writing as many bytes. Ratios are taken
-within a round; given are medians and quartiles. ``python benchmarks/torch_nn.py [--rounds N]``.
+elements also bfloat16 and, as the roofline, reading and writing as many bytes. What no kernel could
+go below is timed as well: a training pass of PyTorch's cheapest operation on one element, which is
+what a call and its place in the graph cost, or the roofline. Ratios are taken within a round; given
+are medians and quartiles. ``python benchmarks/torch_nn.py [--rounds N]``.
 """
 
 from __future__ import annotations
@@ -50,6 +52,7 @@ ROOFLINES = {
 }
 BUILTIN, TUTORIAL, COMPILED = who.BUILTIN, who.TUTORIAL, who.COMPILED
 ALONE = "ours, without a module"  # what functions are compared with
+CALL = "torch.neg of one element"  # what any recorded call costs
 Times = dict[tuple[Any, ...], tuple[float, ...]]
 
 
@@ -68,6 +71,7 @@ def measured(name: str, size: int, rounds: int, least: float, compiled: bool, te
         (who.OURS, BOTH, "float32"): timed(BOTH, ours, *inputs),
         (BUILTIN, BOTH, "float32"): timed(BOTH, theirs, *inputs),
     }
+    jobs[CALL, BOTH, "float32"] = timed(BOTH, torch.neg, *tensors(1, 1, DTYPE))
     formula = formula_of(ours.entry.name)
     if len(formula.inputs) == 1 and not arguments:
         jobs[ALONE, BOTH, "float32"] = timed(BOTH, Activation(formula), *inputs)
@@ -100,14 +104,24 @@ def ratio(times: Times, above: tuple[Any, ...], below: tuple[Any, ...]) -> Sprea
     return Spread.of([a / b for a, b in zip(times[above], times[below], strict=True)])
 
 
+def limit(times: Times, above: tuple[Any, ...]) -> Spread | None:
+    """The ratio that kernels could reach which take no time, or no more than the roofline."""
+    found = [ratio(times, above, (key, *above[1:])) for key in (CALL, who.COPY)]
+    return min((one for one in found if one is not None), key=lambda one: one.median, default=None)
+
+
 def ratios(name: str, found: dict[int, Times]) -> dict[str, Any]:
     """Everything that is said of one activation."""
-    record: dict[str, Any] = {"microseconds": {}, "builtin": {}, "tutorial": {}, "compiled": {}}
+    limits = [f"limit, {key}" for key in (BUILTIN, TUTORIAL)]
+    kinds = ("microseconds", BUILTIN, TUTORIAL, COMPILED, *limits)
+    record: dict[str, Any] = {kind: {} for kind in kinds}
     for size, times in found.items():
         for threads in THREADS:
             at, ours = f"{size}, {threads}", (who.OURS, BOTH, "float32", threads)
             record["microseconds"][at] = scaled(Spread.of(times[ours]), 1e6)
             record[BUILTIN][at] = ratio(times, (BUILTIN, *ours[1:]), ours)
+            for key in (BUILTIN, TUTORIAL):
+                record[f"limit, {key}"][at] = limit(times, (key, *ours[1:]))
             for key in (TUTORIAL, COMPILED):
                 record[key][at] = ratio(times, (key, *ours[1:]), (ALONE, *ours[1:]))
     large = found[LARGE]
@@ -177,6 +191,8 @@ def show(records: dict[str, dict[str, Any]], mean: dict[str, Any]) -> None:
         (BUILTIN, "forward and backward, float32: PyTorch's time over ours (goal: at least 1)"),
         (TUTORIAL, "the same of the tutorial's autograd.Function (goal: at least 3)"),
         (COMPILED, "the same of torch.compile of the formula (goal: at least 2)"),
+        (f"limit, {BUILTIN}", "PyTorch's time over a call without a kernel; at 2^20 the roofline"),
+        (f"limit, {TUTORIAL}", "the tutorial's time over the same"),
     ):
         if any(value is not None for r in records.values() for value in r[key].values()):
             table(title, {label: (key, at) for label, at in places.items()})

@@ -20,10 +20,13 @@ from gradsmith.numerics.program import F32, F64, I32, Program
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 SIZES = (1, 2, 4, 8, 16, 32, 64)
 TRIPLE = "x86_64-unknown-linux-gnu"
-# What is compiled here runs here: the processor is only told to do with less.
+# What is compiled here runs here: the processor is only told to do with less. Its own name would
+# stand for all that such processors have, which a virtual one need not.
 MACHINES = {
     "here": native.host(),
-    "nothing to look up with": native.Machine(native.host().triple, native.host().cpu),
+    "nothing to look up with": native.Machine(
+        native.host().triple, "x86-64" if X86 else native.host().cpu
+    ),
 }
 if X86 and "+avx2" in native.host().features.split(","):
     MACHINES["avx2"] = native.Machine(native.host().triple, "haswell", "+avx2,+fma,+f16c")
