@@ -201,3 +201,48 @@ def test_results_of_few_digits_reach_the_half_formats_by_way_of_float32(kind):
         a, b = ((v.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16) for v in (a, b))
     short, full = (run(program, a, b)[0] for program in programs)
     np.testing.assert_array_equal(short, full)  # products of half formats fit into float32
+
+
+@given(
+    st.integers(-40, 40),
+    st.integers(1, 60),
+    st.integers(-3, 3).filter(bool),
+    st.sampled_from(["<=", "<"]),
+    st.sampled_from([">=", ">"]),
+    st.integers(1, 9),
+)
+def test_two_words_between_bounds(low, width, beside, below, above, divisor):
+    """What is known between the bounds holds at their neighbours, and of NaN and infinity."""
+    high = low + width
+    shift = beside - low  # the sum is ±1, ±2 or ±3 at the lower bound
+    for c in (shift, -low, -high):
+        text = f"where(x {below} {low}, 7, where(x {above} {high}, 9, (x + {c})/{divisor}))"
+        program = lower([parse(text).expression], {"x": F32}, WORDS32, F32)
+        ends = [
+            np.nextafter(np.float32(e), np.float32(to)) for e in (low, high) for to in (-99, 99)
+        ]
+        inside = np.linspace(low, high, 61)
+        at = np.array([*ends, low, high, *inside, -np.inf, np.inf, 0.0, 1e-40], dtype=np.float32)
+        (found,) = run(program, at)
+        for x, y in zip(at.tolist(), found.tolist(), strict=True):
+            if x < low or (x == low and below == "<="):
+                assert y == 7
+            elif x > high or (x == high and above == ">="):
+                assert y == 9
+            else:
+                exact = (Fraction(x) + c) / divisor
+                unit = Fraction(2) ** max(math.frexp(float(exact))[1] - 24, -149)
+                assert abs(Fraction(y) - exact) <= unit * Fraction(501, 1000), (text, x)
+        assert math.isnan(run(program, np.array([np.nan], dtype=np.float32))[0][0])
+
+
+def test_a_sum_that_is_known_to_be_positive_needs_no_guard():
+    text = "where(x <= -3, 0, where(x >= 3, 1, (x + 3)/6))"
+
+    def choices(text, kind=F32, numbers=()):
+        program = lower([parse(text).expression], {"x": kind}, WORDS32, F32, numbers)
+        return sum(instruction.op is Op.SELECT for instruction in program.instructions)
+
+    assert choices(text) == 2
+    assert choices("(x + 3)/6") > 2
+    assert choices(text, F64, ["x"]) > 2, "of two words the next number is not a float32"

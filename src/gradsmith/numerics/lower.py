@@ -15,6 +15,8 @@ from fractions import Fraction
 from math import inf, isfinite
 from typing import Any
 
+import numpy as np
+
 from gradsmith.calculus.exact import Evaluator, middle
 from gradsmith.formula import vocabulary as v
 from gradsmith.formula.expression import (
@@ -34,6 +36,7 @@ from gradsmith.numerics.fewer_divisions import with_fewer_choices, with_fewer_di
 from gradsmith.numerics.program import (
     BOOL,
     F32,
+    F64,
     Program,
     Type,
     bits_of_number,
@@ -99,10 +102,11 @@ def lower(
     builder = Builder()
     given = {name: builder.input(name, kind) for name, kind in inputs.items()}
     arithmetic = scheme.arithmetic
-    writer = _Writer(builder, arithmetic, roots, numbers)
+    held = [Symbol(n) for n, kind in inputs.items() if kind is not F64 and n not in numbers]
+    writer = _Writer(builder, arithmetic, roots, numbers, held)
     for name, value in given.items():
-        held = convert(value, F32) if name in short and scheme.compute is F32 else value
-        taken = arithmetic.taken(held)
+        is_short = name in short and scheme.compute is F32
+        taken = arithmetic.taken(convert(value, F32) if is_short else value)
         one_for_all = scheme.double_word and name in numbers
         writer.done[Symbol(name)] = of_number(taken) if one_for_all else taken
     kinds = storage or scheme.compute
@@ -120,13 +124,14 @@ class _Writer:
         arithmetic: Arithmetic,
         roots: Sequence[Expr],
         numbers: Collection[str],
+        inputs: Collection[Expr] = (),
     ) -> None:
         self.builder = builder
         self.numbers = {Symbol(name) for name in numbers}
         self.arithmetic = arithmetic
         self.kind = arithmetic.kind
         self.done: dict[Expr, Any] = {}
-        self.within = _known_ranges(roots) if arithmetic.within else {}
+        self.within = _known_ranges(roots, inputs) if arithmetic.within else {}
         calls = [node for node in walk(*roots) if isinstance(node, Call)]
         self.uses = Counter(arg for call in calls for arg in call.args)
         self.quotients = Counter(call.args[1] for call in calls if call.function is v.DIV)
@@ -202,8 +207,9 @@ class _Writer:
             write = rules.get(node.function) or functions[node.function]
             operands = [self.done[arg] for arg in node.args]
             if node in self.within and node.function in self.arithmetic.within:
-                low, high = self.within[node]
-                operands = [self.arithmetic.within[node.function](low, operands[0], high)]
+                of, low, high = self.within[node]
+                narrowed = self.arithmetic.within[node.function](low, self.done[of], high)
+                operands = [narrowed if arg is of else self.done[arg] for arg in node.args]
             return write(*operands)
         return self.done[v.expand_definition(node)]
 
@@ -289,12 +295,18 @@ class _Writer:
         return number_of_bits(self.kind, bits + (1 if away else -1))
 
 
-def _known_ranges(roots: Sequence[Expr]) -> dict[Expr, tuple[float, float]]:
-    """Between which numbers an argument lies wherever the value of the function counts.
+def _known_ranges(
+    roots: Sequence[Expr], inputs: Collection[Expr]
+) -> dict[Expr, tuple[Expr, float, float]]:
+    """Which argument of a call lies between which numbers wherever the value of the call counts.
 
     In where(x > 0, x, exp(x)) only exponentials of what is not positive are ever chosen.
+
+    Args:
+        roots: what is computed.
+        inputs: those that float32 holds.
     """
-    known: dict[Expr, tuple[float, float]] = {}
+    known: dict[Expr, tuple[Expr, float, float]] = {}
     for choice in walk(*roots):
         if not (isinstance(choice, Call) and choice.function is v.where):
             continue
@@ -302,15 +314,35 @@ def _known_ranges(roots: Sequence[Expr]) -> dict[Expr, tuple[float, float]]:
         if not (isinstance(condition, Call) and condition.function in _UP_TO):
             continue
         u, end = condition.args
-        if not isinstance(end, Number):
+        if free_symbols(end):
             continue
-        below, above = (-inf, float(end.value)), (float(end.value), inf)
+        low = high = float(_constant(end))
+        if u in inputs and condition.function in (v.LT, v.GE):
+            high = _next_float32(high, -inf)
+        elif u in inputs:
+            low = _next_float32(low, inf)
+        below, above = (-inf, high), (low, inf)
         spans = (below, above) if _UP_TO[condition.function] else (above, below)
         for branch, other, span in zip(branches, reversed(branches), spans, strict=True):
-            calls = [node for node in walk(branch) if isinstance(node, Call) and node.args == (u,)]
+            calls = [node for node in walk(branch) if isinstance(node, Call) and _takes(node, u)]
             needed = _needed_without(choice, other, roots) if calls else set()
-            known.update((call, span) for call in calls if call not in needed)
+            for call in calls:
+                of, low, high = known.get(call, (u, -inf, inf))
+                if of is u and call not in needed:
+                    known[call] = (u, max(low, span[0]), min(high, span[1]))
     return known
+
+
+def _next_float32(value: float, towards: float) -> float:
+    """The next number that float32 holds, of one that it holds."""
+    with np.errstate(over="ignore"):
+        held = np.float32(value)
+        return float(np.nextafter(held, np.float32(towards))) if float(held) == value else value
+
+
+def _takes(node: Call, u: Expr) -> bool:
+    """Whether it is worth knowing for this call where an argument lies."""
+    return node.args == (u,) or (node.function in _OF_TWO and u in node.args)
 
 
 def _needed_without(choice: Call, other: Expr, roots: Sequence[Expr]) -> set[Expr]:
@@ -339,6 +371,8 @@ def _constant(node: Expr) -> Fraction | float:
 
 # Comparisons of an argument with a number, and whether it is below where they hold.
 _UP_TO = {v.LT: True, v.LE: True, v.GT: False, v.GE: False}
+
+_OF_TWO = (v.ADD, v.SUB, v.MUL)
 
 _EXACTLY: dict[Function, Callable[..., bool]] = {
     v.LT: operator.lt,

@@ -21,12 +21,12 @@ from gradsmith.numerics.stabilise import Stable, stabilise
 from gradsmith.numerics.target import Target
 
 if TYPE_CHECKING:
-    from gradsmith.operator.pointwise import Pointwise
+    from gradsmith.operator.numerical import Numerical
 
 _Made = TypeVar("_Made")
 
 
-def stable_form(operation: Pointwise, target: Target) -> Stable:
+def stable_form(operation: Numerical, target: Target) -> Stable:
     """What is computed in place of the core of an operation, for results of one format."""
     core, arguments, defaults = operation.core, operation.arguments, operation.defaults
 
@@ -48,7 +48,7 @@ def stable_form(operation: Pointwise, target: Target) -> Stable:
     return _kept(key, read, written, find)
 
 
-def _alternatives(operation: Pointwise, target: Target) -> tuple[Expr, ...]:
+def _alternatives(operation: Numerical, target: Target) -> tuple[Expr, ...]:
     """The derivative of the stable form of what the operation is the derivative of."""
     if operation.origin is None:
         return ()
@@ -60,7 +60,7 @@ def _alternatives(operation: Pointwise, target: Target) -> tuple[Expr, ...]:
     return tuple(form for form in found if read.issuperset(free_symbols(form)))
 
 
-def _origins(operation: Pointwise) -> Iterator[Expr]:
+def _origins(operation: Numerical) -> Iterator[Expr]:
     """What it is the derivative of, in which symbol, and so on up to what is no derivative.
 
     All that the alternatives depend on.

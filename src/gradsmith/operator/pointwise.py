@@ -21,10 +21,7 @@ from gradsmith.backends import dispatch
 from gradsmith.backends.dispatch import Precision
 from gradsmith.calculus.derivative import derivative
 from gradsmith.formula.expression import Expr, Symbol, free_symbols
-from gradsmith.numerics.ladder import FULL64, PLAIN32
-from gradsmith.numerics.stabilise import Stable
-from gradsmith.numerics.target import FLOAT64, Target
-from gradsmith.operator import extension, native, plans
+from gradsmith.operator import extension, native
 from gradsmith.operator.autograd import (
     is_recorded,
     may_be_forward_mode,
@@ -33,11 +30,11 @@ from gradsmith.operator.autograd import (
 )
 from gradsmith.operator.by_output import OutputForm, output_form
 from gradsmith.operator.by_torch import TorchKernel, computed_by_torch
-from gradsmith.operator.contract import told
 from gradsmith.operator.graph import constant_or_tensor, graph_entrance
-from gradsmith.operator.kernels import Computation, Kernel
+from gradsmith.operator.kernels import Kernel
 from gradsmith.operator.masked import Mask, mask_of
-from gradsmith.operator.product import ZERO, times
+from gradsmith.operator.numerical import Numerical
+from gradsmith.operator.product import ZERO
 from gradsmith.operator.recorded import Backward, record
 from gradsmith.operator.saving import AUTO, SavePlan, plan
 from gradsmith.operator.usual import Defaults
@@ -45,7 +42,7 @@ from gradsmith.operator.usual import Defaults
 _INTERNED: WeakValueDictionary[tuple[Any, ...], Pointwise] = WeakValueDictionary()
 
 
-class Pointwise:
+class Pointwise(Numerical):
     """``factor · … · factor · core(arguments)``, elementwise with broadcasting.
 
     Immutable, and the same object for the same expression, names and defaults. Its operands are
@@ -89,12 +86,7 @@ class Pointwise:
         "save",
         "usual",
     )
-    core: Expr
-    arguments: tuple[str, ...]
-    factors: tuple[str, ...]
-    defaults: Mapping[str, float]
     operands: tuple[str, ...]
-    max_ulp: float
     save: str
     enter_graph: Callable[[], None]
     _gradients: dict[str, Pointwise | None]
@@ -104,9 +96,6 @@ class Pointwise:
     _mask: list[Mask | None]
     _output_form: list[OutputForm | None]
     _plans: dict[tuple[Any, ...], SavePlan]
-    origin: tuple[Pointwise, Symbol] | None
-    _stable: dict[Target, Stable]
-    _computations: dict[tuple[Precision, bool, bool], Computation]
     native: dict[tuple[Any, ...], Kernel | None]
     backwards: dict[tuple[bool, ...], Backward]
     call: Callable[[Pointwise, Sequence[Any]], Tensor | None] | None
@@ -185,43 +174,6 @@ class Pointwise:
     def __repr__(self) -> str:
         product = " · ".join([*self.factors, f"({self.core})" if self.factors else str(self.core)])
         return f"Pointwise({', '.join(self.operands)} ↦ {product})"
-
-    def stable_for(self, target: Target) -> Stable:
-        """What is computed in place of ``core`` for results of one format; found when first used.
-
-        The derivative of the stable form of what this is the derivative of is one proposal.
-        """
-        if target not in self._stable:
-            self._stable[target] = plans.stable_form(self, target)
-            self._tell(self._stable[target])
-        return self._stable[target]
-
-    def _tell(self, stable: Stable) -> None:
-        """Warn of a float64 value, or first derivative in an input, that misses the contract.
-
-        Of float32 one is told when a formula is defined; this would take longer there.
-        """
-        if stable.target is not FLOAT64:
-            return
-        what = "the value of"
-        if self.origin is not None:
-            of, symbol = self.origin
-            if of.origin is not None or symbol.name in of.defaults:
-                return
-            what = f"∂/∂{symbol.name}:"
-        if all(stable.at[name] == default for name, default in self.defaults.items()):
-            told(f"{what} {self.core}", stable, stable.target.budget)
-
-    def expression_for(self, target: Target) -> Expr:
-        """The stable expression for results of one format, factors included."""
-        # A constant has no point at which it could be unstable.
-        variable = bool(free_symbols(self.core))
-        return self._times_factors(self.stable_for(target).expression if variable else self.core)
-
-    def _times_factors(self, expression: Expr) -> Expr:
-        for factor in self.factors:
-            expression = times(expression, Symbol(factor))
-        return expression
 
     def gradient(self, operand: str) -> Pointwise | None:
         """The operation that multiplies ∂/∂operand by one more factor, its last operand.
@@ -416,34 +368,6 @@ class Pointwise:
             if result is not None:
                 return result
         return computed_by_torch(self, operands, precision)
-
-    def computation_for(
-        self, precision: Precision, alone: bool, in_words: bool | None = None
-    ) -> Computation:
-        """What native code computes, and how.
-
-        Args:
-            precision: of the result.
-            alone: whether float32 may be computed in float32: every operand must be one.
-            in_words: whether it may be in two float32: every operand must be one, or a number of
-                that fits two (:class:`~gradsmith.numerics.ladder.Fit`); left out, as ``alone``.
-        """
-        in_words = alone if in_words is None else in_words
-        key = (precision, alone, in_words)
-        if key not in self._computations:
-            self._computations[key] = self._chosen(precision, alone, in_words)
-        return self._computations[key]
-
-    def _chosen(self, precision: Precision, alone: bool, in_words: bool) -> Computation:
-        target = precision.target
-        if not free_symbols(self.core):
-            # A constant is rounded once, times factors.
-            return Computation(self._times_factors(self.core), target, FULL64)
-        way = plans.way(self.stable_for(target), alone, self.max_ulp, in_words)
-        wider = precision.wider
-        if way.error > target.budget and way.scheme is PLAIN32 and wider is not None:
-            return self.computation_for(wider, alone, in_words)
-        return Computation(self._times_factors(way.stable.expression), target, way.scheme)
 
     def _into(self, out: Tensor, operands: Sequence[Any], precision: Precision) -> Tensor:
         if not isinstance(out, Tensor):

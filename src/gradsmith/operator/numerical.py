@@ -1,0 +1,98 @@
+"""What is computed for an operation, and how: found when it is first needed, and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from gradsmith.backends.dispatch import Precision
+from gradsmith.formula.expression import Expr, Symbol, free_symbols
+from gradsmith.numerics.ladder import FULL64, PLAIN32
+from gradsmith.numerics.stabilise import Stable
+from gradsmith.numerics.target import FLOAT64, Target
+from gradsmith.operator import plans
+from gradsmith.operator.contract import told
+from gradsmith.operator.kernels import Computation
+from gradsmith.operator.product import times
+
+if TYPE_CHECKING:
+    from gradsmith.operator.pointwise import Pointwise
+
+
+class Numerical:
+    """The part of a :class:`~gradsmith.operator.pointwise.Pointwise` that the numerics serve."""
+
+    __slots__ = ()
+    core: Expr
+    arguments: tuple[str, ...]
+    factors: tuple[str, ...]
+    defaults: Mapping[str, float]
+    max_ulp: float
+    origin: tuple[Pointwise, Symbol] | None
+    _stable: dict[Target, Stable]
+    _computations: dict[tuple[Precision, bool, bool], Computation]
+
+    def stable_for(self, target: Target) -> Stable:
+        """What is computed in place of ``core`` for results of one format; found when first used.
+
+        The derivative of the stable form of what this is the derivative of is one proposal.
+        """
+        if target not in self._stable:
+            self._stable[target] = plans.stable_form(self, target)
+            self._tell(self._stable[target])
+        return self._stable[target]
+
+    def _tell(self, stable: Stable) -> None:
+        """Warn of a float64 value, or first derivative in an input, that misses the contract.
+
+        Of float32 one is told when a formula is defined; this would take longer there.
+        """
+        if stable.target is not FLOAT64:
+            return
+        what = "the value of"
+        if self.origin is not None:
+            of, symbol = self.origin
+            if of.origin is not None or symbol.name in of.defaults:
+                return
+            what = f"∂/∂{symbol.name}:"
+        if all(stable.at[name] == default for name, default in self.defaults.items()):
+            told(f"{what} {self.core}", stable, stable.target.budget)
+
+    def expression_for(self, target: Target) -> Expr:
+        """The stable expression for results of one format, factors included."""
+        # A constant has no point at which it could be unstable.
+        variable = bool(free_symbols(self.core))
+        return self._times_factors(self.stable_for(target).expression if variable else self.core)
+
+    def _times_factors(self, expression: Expr) -> Expr:
+        for factor in self.factors:
+            expression = times(expression, Symbol(factor))
+        return expression
+
+    def computation_for(
+        self, precision: Precision, alone: bool, in_words: bool | None = None
+    ) -> Computation:
+        """What native code computes, and how.
+
+        Args:
+            precision: of the result.
+            alone: whether float32 may be computed in float32: every operand must be one.
+            in_words: whether it may be in two float32: every operand must be one, or a number of
+                that fits two (:class:`~gradsmith.numerics.ladder.Fit`); left out, as ``alone``.
+        """
+        in_words = alone if in_words is None else in_words
+        key = (precision, alone, in_words)
+        if key not in self._computations:
+            self._computations[key] = self._chosen(precision, alone, in_words)
+        return self._computations[key]
+
+    def _chosen(self, precision: Precision, alone: bool, in_words: bool) -> Computation:
+        target = precision.target
+        if not free_symbols(self.core):
+            # A constant is rounded once, times factors.
+            return Computation(self._times_factors(self.core), target, FULL64)
+        way = plans.way(self.stable_for(target), alone, self.max_ulp, in_words)
+        wider = precision.wider
+        if way.error > target.budget and way.scheme is PLAIN32 and wider is not None:
+            return self.computation_for(wider, alone, in_words)
+        return Computation(self._times_factors(way.stable.expression), target, way.scheme)
