@@ -11,7 +11,7 @@ just accurate enough.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from ctypes import c_float
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -131,52 +131,30 @@ def choose(
         in_words = False
     if alone and stable.defaults and stable.target.digits == 24:
         stable = replace(stable, in_format=True)
-    open_ways: list[_Open] = []
-    ways = schemes(stable.target, alone, max_ulp, in_words)
-    for scheme, budget in ways:
-        if scheme is not FULL64 or len(ways) == 1:  # else after what is cheaper
-            _enter(open_ways, stable, scheme, budget)
-    tried = []
-    of_tables = _OF_TABLES if stable.target.digits == 24 else stable.target.budget
-    # One word is enough for a half format, and takes a table in a third of the instructions.
-    by_table = WORDS32 if stable.target.digits == 24 else SHORT32
-    least_of_tables = _LEAST_OF_TABLES if by_table is WORDS32 else _LEAST_OF_SHORT_TABLES
-    with_tables = any(way.scheme in (WORDS32, SHORT32) for way in open_ways)
-    tables = tabulated_forms(stable) if with_tables else iter(())
-    waiting = False  # a table that was made, to be measured
-    while open_ways:
-        if not waiting and open_ways[0].price > least_of_tables:
-            form = next(tables, None)
-            if form is not None:
-                _enter(open_ways, replace(stable, expression=form), by_table, of_tables)
-                waiting = True
-        way = heappop(open_ways)
-        if way.lossy:
-            expression = with_series(stable, partial(_evaluated, stable, way.scheme))
-            if expression is not stable.expression:
-                mended = replace(stable, expression=expression)
-                _enter(open_ways, mended, way.scheme, way.budget)
-            continue
-        waiting = waiting and not has_table(way.stable.expression)
+    ways = _Ways(stable)
+    tried = schemes(stable.target, alone, max_ulp, in_words)
+    for scheme, budget in tried:
+        if scheme is not FULL64 or len(tried) == 1:  # else after what is cheaper
+            ways.enter(stable, scheme, budget)
+    ways.may_have_table()
+    measured_ways: list[Way] = []
+    while (way := ways.cheapest()) is not None:
         error = measured(way.stable, way.scheme, stable)
-        tried.append(Way(way.scheme, way.stable, error))
+        measured_ways.append(Way(way.scheme, way.stable, error))
         if error <= way.budget:
-            return tried[-1]
-        if way.scheme in _WITH_SERIES and way.stable is stable and stable.target.digits == 24:
-            heappush(open_ways, replace(way, price=way.price + _LEAST_OF_SERIES, lossy=True))
-        if way.scheme is SHORT64 and way.stable is stable:
-            _enter(open_ways, stable, FULL64, way.budget)
-        if way.scheme is SHORT32 and way.stable is stable:
-            # One word has the range for an exponential or for its square, and not for both.
-            expression = split_deep_exponentials(stable.expression, stable.defaults, stable.target)
-            if expression is not stable.expression:
-                _enter(open_ways, replace(stable, expression=expression), SHORT32, way.budget)
+            return measured_ways[-1]
+        ways.enter_in_place_of(way)
+    return _least_wrong(measured_ways)
+
+
+def _least_wrong(ways: Collection[Way]) -> Way:
+    """The most digits among those whose error is about the least."""
     # What is short is taken because it keeps the budget, and for nothing else.
-    tried = [way for way in tried if way.scheme is not SHORT32]
+    ways = [way for way in ways if way.scheme is not SHORT32]
     # Where all lose everything somewhere, what has more digits loses less elsewhere.
-    least = min(way.error for way in tried)
+    least = min(way.error for way in ways)
     return max(
-        (way for way in tried if way.error <= _ALIKE * least), key=lambda way: rank(way.scheme)
+        (way for way in ways if way.error <= _ALIKE * least), key=lambda way: rank(way.scheme)
     )
 
 
@@ -192,16 +170,74 @@ class _Open:
     lossy: bool = field(compare=False, default=False)  # it was measured, and needs series
 
 
-def _enter(open_ways: list[_Open], stable: Stable, scheme: Scheme, budget: float) -> None:
-    """Adds a way, unless it has no instructions."""
-    try:
-        program = _program(stable, scheme, stored=True)
-        price = cost(program, stable.defaults) * _PREFERENCE.get(scheme, 1.0)
-    except NotImplementedError:
-        if not scheme.double_word:
-            raise
-    else:
-        heappush(open_ways, _Open(price, len(open_ways), scheme, stable, budget))
+class _Ways:
+    """The ways that are open, the cheapest first; what takes long to find only where it may pay."""
+
+    def __init__(self, stable: Stable) -> None:
+        self.stable = stable
+        self._open: list[_Open] = []
+        self._entered = 0
+        self._tables: Iterator[Expr] = iter(())
+        self._has_table = False  # one that was made waits to be measured
+
+    def enter(self, stable: Stable, scheme: Scheme, budget: float) -> None:
+        """Adds a way, unless it has no instructions."""
+        try:
+            program = _program(stable, scheme, stored=True)
+            price = cost(program, stable.defaults) * _PREFERENCE.get(scheme, 1.0)
+        except NotImplementedError:
+            if not scheme.double_word:
+                raise
+        else:
+            self._entered += 1
+            heappush(self._open, _Open(price, self._entered, scheme, stable, budget))
+
+    def may_have_table(self) -> None:
+        """From now on tables are made where all that is left is dear; for what tables hold for."""
+        if any(way.scheme in (WORDS32, SHORT32) for way in self._open):
+            self._tables = tabulated_forms(self.stable)
+
+    def cheapest(self) -> _Open | None:
+        """The next way to measure; None where all were."""
+        while self._open:
+            self._enter_table()
+            way = heappop(self._open)
+            if not way.lossy:
+                self._has_table = self._has_table and not has_table(way.stable.expression)
+                return way
+            expression = with_series(self.stable, partial(_evaluated, self.stable, way.scheme))
+            if expression is not self.stable.expression:
+                mended = replace(self.stable, expression=expression)
+                self.enter(mended, way.scheme, way.budget)
+        return None
+
+    def _enter_table(self) -> None:
+        # One word is enough for a half format, and takes a table in a third of the instructions.
+        scheme, least, budget = SHORT32, _LEAST_OF_SHORT_TABLES, self.stable.target.budget
+        if self.stable.target.digits == 24:
+            scheme, least, budget = WORDS32, _LEAST_OF_TABLES, _OF_TABLES
+        if self._has_table or self._open[0].price <= least:
+            return
+        form = next(self._tables, None)
+        if form is not None:
+            self.enter(replace(self.stable, expression=form), scheme, budget)
+            self._has_table = True
+
+    def enter_in_place_of(self, way: _Open) -> None:
+        """Adds what may keep a budget that this way did not keep."""
+        stable = self.stable
+        if way.stable is not stable:
+            return
+        if way.scheme in _WITH_SERIES and stable.target.digits == 24:
+            dearer = way.price + _LEAST_OF_SERIES
+            heappush(self._open, replace(way, price=dearer, lossy=True))
+        if way.scheme is SHORT64:
+            self.enter(stable, FULL64, way.budget)
+        if way.scheme is SHORT32:
+            # One word has the range for an exponential or for its square, and not for both.
+            expression = split_deep_exponentials(stable.expression, stable.defaults, stable.target)
+            if expression is not stable.expression:
+                self.enter(replace(stable, expression=expression), SHORT32, way.budget)
 
 
 def has_table(expression: Expr) -> bool:
