@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from math import inf, nan
 
 import numpy as np
@@ -10,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradsmith.numerics.bounds import UNKNOWN
-from gradsmith.numerics.builder import Builder, clamped, convert, maximum, minimum, select
+from gradsmith.numerics.builder import (
+    Builder,
+    Value,
+    clamped,
+    convert,
+    maximum,
+    minimum,
+    select,
+)
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.elementary.exponential import exp
 from gradsmith.numerics.elementary.logarithm import log1p
@@ -100,3 +109,17 @@ def test_a_square_and_a_size_do_not_see_a_sign():
     assert (abs(x) * abs(x)).number == (x * x).number
     assert abs(-x).number == abs(x).number == abs(abs(x)).number
     assert ((-x) * x).number != (x * x).number
+
+
+def test_a_value_of_a_derived_class_is_compared_from_either_side():
+    class Derived(Value):
+        pass
+
+    builder = Builder()
+    x = builder.input("x", F32)
+    narrowed = Derived(builder, x.number, x.type)
+    one = builder.number(F32, 1.0)
+    for relation in (operator.lt, operator.le, operator.gt, operator.ge):
+        assert relation(narrowed, one).number == relation(x, one).number
+        assert relation(one, narrowed).number == relation(one, x).number
+        assert relation(narrowed, 1.0).number == relation(x, one).number

@@ -6,9 +6,10 @@ from fractions import Fraction
 
 import pytest
 
+from gradsmith.calculus.exact import Evaluator
 from gradsmith.formula.expression import Number, Symbol
 from gradsmith.formula.parse import parse
-from gradsmith.numerics.regimes import expand_near_zero, replace_near_zero
+from gradsmith.numerics.regimes import expand_near_zero, order_of_zero, replace_near_zero
 from gradsmith.numerics.target import FLOAT64
 from tests.calculus.oracle import value_of
 from tests.numerics.accuracy import computed, error_in_ulp
@@ -96,3 +97,11 @@ def test_the_coefficients_are_those_of_the_taylor_series_in_front() -> None:
     text = str(expand_near_zero(parse("x - tanh(x)").expression))
     leading = text.split("x**3*(")[1].split(" ")[0]
     assert Number(Fraction(leading)).value == Fraction(1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "order"),
+    [("x**3*cos(x)", 3), ("expm1(x)", 1), ("exp(-1/x)", None), ("exp(-1/x**2)", None)],
+)
+def test_the_order_of_a_zero(text: str, order: int | None) -> None:
+    assert order_of_zero(Evaluator(parse(text).expression, ("x",))) == order

@@ -157,6 +157,37 @@ def test_the_plan_says_so() -> None:
         assert gs.activation(formula).save_plan().large is None, formula
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("formula", "parameters"),
+    [
+        ("where(x > 0, b*x, -b*x)", {"b": 0.3}),
+        ("where(x > 0, x/b, x)", {"b": 3.0}),
+        ("where(x > 0, 2*b*x, x)", {"b": 3.0}),
+        ("where(x == 1, 5*x, 2*x)", {}),
+        ("relu(x) - 2*relu(-x)", {}),
+        ("abs(x)", {}),
+        ("x*sign(x)", {}),
+        ("softplus(x)", {}),
+    ],
+)
+def test_what_the_plan_says_is_done(
+    formula: str, parameters: dict[str, float], dtype: torch.dtype
+) -> None:
+    f = made(formula, **parameters)
+    x = torch.randn(500).to(dtype).requires_grad_()
+    assert is_masked(f(x)) == (f.save_plan(dtype=dtype).large is not None)
+
+
+def test_values_of_which_parameters_are_a_part() -> None:
+    f = made("where(x > 0, x/b, -b*x)", b=3.0)
+    x, g = special(500, torch.float32, 3), special(500, torch.float32, 4)
+    *have, masked = passes(f, x, g)
+    *want, _ = passes(f, with_gaps(x), g)
+    assert masked
+    assert all(map(same_bits, have, want))
+
+
 def test_other_calls_keep_what_they_kept() -> None:
     f = made("leaky_relu")
     x = torch.randn(500, requires_grad=True)

@@ -76,11 +76,12 @@ class Value:
     def __le__(self, other: Operand) -> Value:
         return self._with(Op.LE, other)
 
+    # Not by < and <=: Python would ask the one whose class is derived from the other's first.
     def __gt__(self, other: Operand) -> Value:
-        return self._lifted(other) < self
+        return self._lifted(other)._with(Op.LT, self)
 
     def __ge__(self, other: Operand) -> Value:
-        return self._lifted(other) <= self
+        return self._lifted(other)._with(Op.LE, self)
 
     def __and__(self, other: Operand) -> Value:
         return self._with(Op.AND, other)

@@ -93,8 +93,12 @@ class Judge:
         self._root = root
         self._defaults = defaults
         self._inputs = [Symbol(name) for name in arguments if name not in defaults]
-        self._limits = Limits(root, arguments, defaults, target)
-        sizes = [np.abs(self.points.values[x.name]) for x in self._inputs]
+        columns = [self.points.values[x.name] for x in self._inputs]
+        known = {}
+        if len(columns) == 1 and not defaults:
+            known = dict(zip(columns[0].tolist(), self.points.high.tolist(), strict=True))
+        self._limits = Limits(root, arguments, defaults, target, known)
+        sizes = [np.abs(column) for column in columns]
         size = np.max(sizes, axis=0) if sizes else np.ones(self.points.high.shape)
         self._places = {
             "near": size < 0.5,

@@ -218,7 +218,8 @@ class _Ways:
             scheme, least, budget = WORDS32, _LEAST_OF_TABLES, _OF_TABLES
         if self._has_table or self._open[0].price <= least:
             return
-        form = next(self._tables, None)
+        with np.errstate(over="ignore", invalid="ignore"):  # what does not fit becomes no table
+            form = next(self._tables, None)
         if form is not None:
             self.enter(replace(self.stable, expression=form), scheme, budget)
             self._has_table = True

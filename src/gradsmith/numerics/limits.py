@@ -32,6 +32,7 @@ class Limits:
         arguments: its inputs and parameters.
         defaults: the parameters' values.
         target: the format of the input and the result.
+        known: points, and the values there: something may happen far out.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Limits:
         arguments: Sequence[str],
         defaults: Mapping[str, float],
         target: Target = FLOAT64,
+        known: Mapping[float, float] | None = None,
     ) -> None:
         inputs = [name for name in arguments if name not in defaults]
         self._x = Symbol(inputs[0]) if len(inputs) == 1 else None
@@ -48,6 +50,7 @@ class Limits:
         self._others = {i: defaults[name] for i, name in enumerate(arguments) if name in defaults}
         self._exact = Evaluator(root, arguments)
         self._target = target
+        self._known = known or {}
         self._top = math.frexp(target.largest)[1] - 1  # the largest power of two of the format
 
     @cached_property
@@ -102,7 +105,8 @@ class Limits:
             point[self._at] = max(-farthest, min(farthest, edge * factor))
             if not self._settled(float(self._exact(*point).mid()), limit):
                 return False
-        return True
+        beyond = (value for x, value in self._known.items() if x / edge >= 1)
+        return all(self._settled(value, limit) for value in beyond if not math.isnan(value))
 
     def held(self, expression: Expr) -> Expr:
         """``expression`` of the input held where the value has reached its limit."""

@@ -14,6 +14,7 @@ from gradsmith.calculus.exact import NEGLIGIBLE, Evaluator, isnan_ball
 from gradsmith.formula.expression import Call, Expr, Number, walk
 from gradsmith.formula.vocabulary import COMPARISONS
 from gradsmith.numerics.interpret import Array, interpret
+from gradsmith.numerics.landmarks import landmarks
 from gradsmith.numerics.target import FLOAT64, Target
 
 LOST = 2.0**53
@@ -149,6 +150,8 @@ def sample(
         ]
     line = np.array([s * v for v in (*POSITIVE, *more) for s in (1.0, -1.0)] + [0.0])
     line = np.concatenate([line, _kinks(root, target)])
+    if len(inputs) == 1:
+        line = np.concatenate([line, landmarks(root, inputs[0], defaults, line)])
     judged = dict.fromkeys(v for v in target.rounded(line).tolist() if math.isfinite(v))
     undecided = _undecided(root)
     line = np.array([v for v in judged if v not in undecided])

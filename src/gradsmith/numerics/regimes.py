@@ -216,7 +216,7 @@ def order_of_zero(exact: Evaluator) -> int | None:
     if isnan_ball(near) or isnan_ball(nearer) or nearer.contains(0):
         return None
     ratio = float((near / nearer).mid())
-    if ratio <= 0:
+    if not 0 < ratio < math.inf:
         return None
     order = round(math.log2(ratio))
     return order if 0 <= order <= 12 and abs(ratio / 2**order - 1) < 1e-6 else None

@@ -106,7 +106,8 @@ def _far(expression: Expr, line: _Line, side: float) -> Expr:
     points = [side * distance for distance in _FAR if distance <= line.target.largest]
     given = line.signed_zeros(expression, points)
     zeros = [i for i, sign in enumerate(given) if sign]
-    known = {i: sign for i in zeros[:_MOST] if (sign := line.sign(points[i]))}
+    some = zeros[:_MOST] + zeros[_MOST::_MOST]  # beyond the first ones there may be a root
+    known = {i: sign for i in some if (sign := line.sign(points[i]))}
     if len(set(known.values())) != 1:
         return expression
     # Farther out than where it is known the sign stays: a change of it would be a root.

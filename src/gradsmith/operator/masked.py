@@ -21,6 +21,7 @@ from torch.autograd.function import Function
 
 from gradsmith.backends import dispatch, llvm_packing, pages
 from gradsmith.backends.dispatch import Precision
+from gradsmith.calculus.fold import fold
 from gradsmith.formula.expression import Call, Expr, Number, Symbol, free_symbols, substitute
 from gradsmith.formula.vocabulary import LE, NE, where
 from gradsmith.numerics.target import Target
@@ -80,8 +81,11 @@ class Mask:
         self._forward: dict[Any, Kernel | None] = {}
         self._backward: dict[Any, Kernel | None] = {}
 
-    def plan(self) -> SavePlan:
-        """What is kept."""
+    def plan(self, dtype: torch.dtype) -> SavePlan | None:
+        """What is kept of inputs of that dtype; None where it is no mask."""
+        target = dispatch.precision(dtype, "cpu").target
+        if self._codes(bool(self.operation.defaults), target) is None:
+            return None
         name = self.operation.operands[self.position]
         reason = (
             f"the gradient with respect to {name} has {len(self.values)} values, "
@@ -156,25 +160,32 @@ class Mask:
         key = (precision, kinds)
         if key not in self._forward:
             operation = at_defaults(self.operation) if usual else self.operation
-            derivative = _of_codes(operation, self.operation.operands[self.position])
+            codes = self._codes(usual, precision.target)
             made = None
-            if derivative is not None:
-                codes = _Codes(derivative, self._values(usual))
-                if codes.are_known(precision.target):
-                    singles = tuple(i != self.position for i in range(len(operands)))
-                    names = self.operation.operands
-                    both = (operation, codes)
-                    made = compiled(both, names, kinds, singles, precision, packed=(1,))
+            if codes is not None:
+                singles = tuple(i != self.position for i in range(len(operands)))
+                names = self.operation.operands
+                both = (operation, codes)
+                made = compiled(both, names, kinds, singles, precision, packed=(1,))
             self._forward[key] = made
         return self._forward[key]
 
-    def _values(self, usual: bool) -> tuple[Expr, ...]:
-        """Those that codes stand for, in their order; as they are where parameters are defaults."""
-        if not usual:
-            return self.values
-        defaults = self.operation.defaults.items()
-        numbers: dict[Expr, Expr] = {Symbol(name): Number(value) for name, value in defaults}
-        return tuple(substitute(value, numbers) for value in self.values)
+    def _codes(self, usual: bool, target: Target) -> _Codes | None:
+        """What computes the codes; None where that is not found.
+
+        Args:
+            usual: whether parameters are their defaults.
+            target: the format of the result.
+        """
+        operation, values = self.operation, self.values
+        if usual:
+            operation = at_defaults(operation)
+            defaults = self.operation.defaults.items()
+            numbers: dict[Expr, Expr] = {Symbol(name): Number(value) for name, value in defaults}
+            values = tuple(fold(substitute(value, numbers)) for value in values)
+        derivative = _of_codes(operation, self.operation.operands[self.position])
+        found = None if derivative is None else _Codes(derivative, values)
+        return found if found is not None and found.are_known(target) else None
 
     def _kernel_back(
         self, numbers: Sequence[Any], g: Tensor, single: bool, precision: Precision
@@ -236,7 +247,7 @@ class _Codes(NamedTuple):
 
     def expression_for(self, target: Target) -> Expr:
         """Over the operation's arguments."""
-        codes: dict[Expr, Expr] = {v: Number(i + 1) for i, v in enumerate(self.values)}
+        codes: dict[Expr, Expr] = {fold(v): Number(i + 1) for i, v in enumerate(self.values)}
         return _coded(self.gradient.stable_for(target).expression, codes)
 
     def computation_for(self, precision: Precision, alone: bool, in_words: bool) -> Computation:
@@ -252,7 +263,7 @@ def _coded(node: Expr, codes: dict[Expr, Expr]) -> Expr:
         KeyError: it is made of other values.
     """
     if not (isinstance(node, Call) and node.function is where):
-        return codes[node]
+        return codes[fold(node)]
     condition, a, b = node.args
     if condition.args and condition == NE(a, a):  # of NaN it is NaN
         return where(condition, 0, _coded(b, codes))

@@ -230,7 +230,7 @@ class Pointwise(Numerical):
             note = "" if form is None else form.note
             made = plan(reads, self.operands, self.defaults, dtype.itemsize, note)
             if [n for n in self.operands if n in needed] == self._one and self.mask is not None:
-                made = replace(made, large=self.mask.plan())
+                made = replace(made, large=self.mask.plan(dtype))
             self._plans[key] = made
         return self._plans[key]
 
