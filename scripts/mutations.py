@@ -346,6 +346,20 @@ MUTATIONS: tuple[Mutation, ...] = (
         ("backends/test_llvm_packing.py",),
     ),
     Mutation(
+        "nothing looked at where parts of a formula have their origins",
+        "numerics/measure.py",
+        "line = np.concatenate([line, landmarks(root, inputs[0], defaults, line)])",
+        "line = line + 0.0",
+        ("numerics/test_landmarks.py",),
+    ),
+    Mutation(
+        "an input held where something happens farther out",
+        "numerics/limits.py",
+        "return all(self._settled(value, limit) for value in beyond if not math.isnan(value))",
+        "return True",
+        ("numerics/test_landmarks.py",),
+    ),
+    Mutation(
         "machine code trusted that others may write",
         "backends/folder.py",
         "state.st_mode & (stat.S_IWGRP | stat.S_IWOTH)",
