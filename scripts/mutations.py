@@ -360,6 +360,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         ("numerics/test_landmarks.py",),
     ),
     Mutation(
+        "a product sign taken for a letter",
+        "formula/names.py",
+        "    if character in _PRODUCTS:",
+        "    if character in _PRODUCTS[1:]:",
+        ("formula/test_parse.py",),
+    ),
+    Mutation(
         "machine code trusted that others may write",
         "backends/folder.py",
         "state.st_mode & (stat.S_IWGRP | stat.S_IWOTH)",

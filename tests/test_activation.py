@@ -225,11 +225,40 @@ def test_defaults_and_name_may_be_replaced() -> None:
         ("x +", {}, "cannot be read"),
         ("leaky_relu", {"slope": 1.0}, "leaky_relu has no parameter 'slope'.*negative_slope"),
         (SWISH, {"inputs": ("y",)}, r"inputs of swish are \('x',\)"),
+        ("x·x", {}, r"write \*, not ·"),
+        ("xⁿ", {}, r"write \*\*n"),
+        ("log(-1)*x", {}, r"no real number: log\(-1\)"),
     ],
 )
 def test_what_cannot_be_read_is_said(thing: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(FormulaError, match=message):
         activation(thing, **options)
+
+
+@pytest.mark.parametrize("thing", ["x*inputs", "leaky_relu", SWISH, lambda x: x])
+def test_inputs_and_name_are_texts(thing: Any) -> None:
+    with pytest.raises(TypeError, match=r"inputs= takes the name .* got 1\.0"):
+        activation(thing, inputs=1.0)  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match=r"name= is .* got 1\.0"):
+        activation(thing, name=1.0)  # type: ignore[call-overload]
+
+
+def test_a_default_that_float64_does_not_hold_is_named() -> None:
+    for thing, name in (("x*b", "b"), ("leaky_relu", "negative_slope"), (SWISH, "beta")):
+        with pytest.raises(ValueError, match=f"parameter '{name}' is too large"):
+            activation(thing, **{name: 10**400})  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("given", ["ϵ", "ε"])
+def test_names_are_those_that_python_reads(given: str) -> None:
+    made: Activation = activation("ϵ*x", **{given: 2.0})  # type: ignore[call-overload]
+    assert dict(made.parameters) == {"ε": 2.0}
+    x = torch.tensor([3.0])
+    assert float(made(x)) == 6
+    call: Any = made
+    assert float(call(x, **{given: 5.0})) == 15
+    assert float(made.derivative(given)(x)) == 3
+    assert activation(made, **{given: 2.0}) == made  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("thing", [3, None, ["x"]])

@@ -145,6 +145,14 @@ def test_parameters_and_inputs() -> None:
     assert "−2 … ∞" in steep
 
 
+@pytest.mark.parametrize("given", ["µ", "μ"])  # the micro sign and the Greek letter
+def test_names_are_those_that_python_reads(given: str) -> None:
+    ran = run("derive", "µ*x**2", "-p", f"{given}=2", "--wrt", given)
+    assert ran.exit_code == 0, ran.stderr
+    assert "= x**2" in ran.stdout
+    assert run("derive", f"x*{given}", "-i", "x", "-i", "µ", "--wrt", "μ").exit_code == 0
+
+
 def test_properties() -> None:
     ran = run("properties", "sigmoid")
     lines = {line.split("  ")[0]: line for line in ran.stdout.splitlines()}
@@ -256,6 +264,14 @@ def test_options_stay_options(option: str) -> None:
         (["derive", "x*name", "-p", "name=1"], "choose another name"),
         (["derive", "relu", "-p", "alpha=1"], "no parameter 'alpha'"),
         (["derive", "x*b", "-i", "1x"], "'1x' cannot be the name"),
+        (["derive", "µ*x", "-p", "µ=1", "-p", "μ=2"], "are one name"),
+        (["derive", "β·x", "-p", "β=1"], "write *, not ·"),
+        (["properties", "log(-1)*x"], "no real number: log(-1)"),
+        (["properties", "log(-1 - x*x)*x"], "no finite value"),
+        (
+            ["compare", "a*sigmoid(b)", "-i", "a", "-i", "b", "--against", "torch.nn.ReLU"],
+            "ReLU() takes 1 input(s)",
+        ),
         (["properties", "relu", "--wrt", "z"], "no input 'z'; it has x"),
         (["plot", "relu", "--wrt", "z", "-o", "{}/p.png"], "z"),
         (["plot", "relu", "--from", "2", "--to", "1", "-o", "{}/p.png"], "the lower first"),

@@ -19,6 +19,7 @@ from gradsmith.calculus.derivative import derivative
 from gradsmith.errors import FormulaError
 from gradsmith.formula.expression import Expr, Symbol
 from gradsmith.formula.formula import LIBRARY, Formula
+from gradsmith.formula.names import canonical, given_inputs, given_names, misread
 from gradsmith.formula.parse import parse
 from gradsmith.formula.vocabulary import USABLE
 from gradsmith.numerics.target import FLOAT32
@@ -167,6 +168,9 @@ class Activation:
         names = self.formula.arguments
         given = dict(zip(names, args, strict=False))
         unknown = [name for name in named if name not in names]
+        if unknown:  # it may be another spelling, which only what is not written in a call can be
+            named = given_names(named)
+            unknown = [name for name in named if name not in names]
         twice = [name for name in named if name in given]
         missing = [name for name in self.inputs if name not in given and name not in named]
         if len(args) > len(names):
@@ -203,7 +207,7 @@ class Activation:
             ValueError: there is no such name, or the order is negative.
             TypeError: the order is not an integer.
         """
-        wrt = self.inputs[0] if wrt is None else wrt
+        wrt = self.inputs[0] if wrt is None else canonical(wrt)
         if wrt not in self.formula.arguments:
             has = ", ".join(self.formula.arguments)
             raise ValueError(f"{self.__name__} has no input or parameter {wrt!r}; it has {has}")
@@ -355,6 +359,9 @@ def activation(
         return lambda function: activation(
             function, inputs=inputs, name=name, max_ulp=max_ulp, save=save, **parameters
         )
+    inputs, parameters = given_inputs(inputs), given_names(parameters)
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"name= is what to call it, a text, got {name!r}")
     allowed = _CONTRACT if max_ulp is None else max_ulp
     chosen = AUTO if save is None else save
     if isinstance(formula, str):
@@ -402,7 +409,8 @@ def _from_text(
     text: str, inputs: Sequence[str] | None, name: str | None, parameters: Mapping[str, float]
 ) -> Formula:
     bare = text.strip()
-    if bare.isidentifier() and inputs is None and bare not in {"x", *USABLE, *parameters}:
+    called = bare.isidentifier() and misread(bare) is None
+    if called and inputs is None and canonical(bare) not in {"x", *USABLE, *parameters}:
         # As a formula it would be the identity of an input of that name, which nobody means.
         near = get_close_matches(bare, LIBRARY, n=1, cutoff=0.6)
         hint = f"did you mean {near[0]!r}?" if near else "write a formula such as 'x*sigmoid(x)'"

@@ -97,3 +97,22 @@ def test_every_row_has_a_meaning() -> None:
     assert all(all(row) for row in p.rows())
     assert str(p)
     assert p._repr_markdown_().count("\n") == len(p.rows()) + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "inputs", "message"),
+    [
+        ("log(-1 - x**2)*x", None, r"^log\(-1 - x\*\*2\)\*x has no finite value"),
+        ("a*sqrt(-b)", ("a", "b"), "values of a .* with b = 1$"),
+        ("sqrt(-x*x)", None, "^the derivative of sqrt.* no finite value"),
+    ],
+)
+def test_without_a_finite_value_nothing_is_measured(
+    text: str, inputs: tuple[str, ...] | None, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        measure_properties(parse(text, inputs=inputs))
+
+
+def test_a_few_finite_values_are_enough() -> None:
+    assert measure_properties(parse("sqrt(1 - x**2)")).at_zero == 1

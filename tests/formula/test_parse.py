@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import time
+import unicodedata
 from fractions import Fraction
 from typing import Any
 
@@ -256,7 +257,18 @@ WRONG: dict[str, tuple[int, str]] = {
     "x +": (3, "cannot be read"),
     "x − 1": (2, "write -, not −"),
     "2·x": (1, r"write \*, not ·"),
+    "x·x + 1": (1, r"write \*, not ·"),
+    "tanh(β·x)": (6, r"write \*, not ·"),
+    "x + y·": (5, r"write \*, not ·"),
+    "x\u0387x": (1, r"write \*, not \u0387"),
+    "x⋅x": (1, r"write \*, not ⋅"),
+    "x×x": (1, r"write \*, not ×"),
+    "2 ∙ x": (2, r"write \*, not ∙"),
     "x²": (1, r"write \*\*2, not ²"),
+    "1 + xⁿ": (5, r"write \*\*n for a power and _n in a name, not ⁿ"),
+    "xᵢ + 1": (1, "write _i, not ᵢ"),
+    "x + aﬁ": (5, "write fi, not ﬁ"),
+    "x𝟏": (1, "write 1, not 𝟏"),
     "1e400*x": (0, "range of float64"),
     "x + 1E-400": (4, "range of float64"),
     "ε + é + zz": (0, "unknown name"),
@@ -316,6 +328,9 @@ def test_names_and_defaults_are_checked() -> None:
             parse("x*beta", {"beta": default})  # type: ignore[dict-item]
     with pytest.raises(ValueError, match="must be finite"):
         parse("x*beta", {"beta": float("inf")})
+    for default in (10**400, -(10**400)):
+        with pytest.raises(ValueError, match="parameter 'beta' is too large for float64"):
+            parse("x*beta", {"beta": default})
 
 
 HOSTILE = {
@@ -377,11 +392,97 @@ def test_zeros_with_an_exponent_cost_nothing() -> None:
 
 @pytest.mark.usefixtures("library")
 def test_what_is_not_hostile_is_read() -> None:
-    for text in ("2**0.5*x", "exp(-2000) + x", "x**9**3", "+".join("x" * 140), "(-2)**0.5 + x"):
+    for text in ("2**0.5*x", "exp(-2000) + x", "x**9**3", "+".join("x" * 140)):
         parse(text)
     for text in ("x/0", "1/0", "0**-1*x", "x/(1 - 1)"):
         with pytest.raises(FormulaError, match="divides by zero"):
             parse(text)
+
+
+@pytest.mark.parametrize(
+    "constant",
+    [
+        *("log(-1)", "log(0)", "log2(1 - 2)", "log10(-1/2)", "log1p(-1)", "sqrt(-2)", "rsqrt(0)"),
+        *("(-2)**0.5", "(-pi)**(1/3)", "log(-pi)", "sqrt(-exp(2))", "log1p(-pi)"),
+    ],
+)
+def test_a_constant_without_a_real_value_is_refused(constant: str) -> None:
+    for text in (f"{constant}*x", f"tanh(1 + {constant}) + x", f"where(x > 0, {constant}, x)"):
+        with pytest.raises(FormulaError, match="a constant of the formula is no real number"):
+            parse(text)
+
+
+@pytest.mark.parametrize(
+    "constant",
+    [
+        *("sqrt(0)", "log1p(-0.5)", "(-8)**3", "(-8)**-3", "pi**0.5", "log(-(-1))", "log1p(-pi/4)"),
+        # Real numbers, of which floats do not know that they are no less than the least.
+        *("sqrt(sqrt(2)**2 - 2)", "sqrt(e - exp(1))", "log1p(-exp(-1e-30))", "log(exp(-2000))"),
+        "sqrt(3*(sqrt(3)**2 - 3))",
+    ],
+)
+def test_a_constant_with_a_real_value_is_read(constant: str) -> None:
+    parse(f"{constant} + x")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("+".join(["x"] * 4000), "4,000 terms in a row; at most 150"),
+        ("-".join(["x"] * 200), "200 terms in a row"),
+        ("tanh(" + " + ".join(["2*x"] * 160) + ")", "160 terms in a row"),
+        ("*".join(["x"] * 300), "300 factors in a row"),
+        ("max(" + ",".join("x" * 4000) + ")", "4,000 arguments in a row"),
+        ("where(" + " and ".join(["x > 0"] * 900) + ", 1, 2)", "900 conditions in a row"),
+        ("where(" + "<".join("x" * 4000) + ", 1, 2)", "4,000 comparisons in a row"),
+        ("(" * 4000 + "x" + ")" * 4000, "nested too deeply"),
+        ("exp(" * 160 + "x + 1" + ")" * 160, "nested too deeply"),
+        ("-" * 500 + "x", "nested too deeply"),
+        ("1 if x > 0 else " * 600 + "x", "nested too deeply"),
+    ],
+)
+def test_too_long_and_too_deep_are_told_apart(text: str, message: str) -> None:
+    with pytest.raises(FormulaError, match=message):
+        parse(text)
+
+
+def test_what_is_too_long_can_be_grouped() -> None:
+    group = f"({'+'.join('x' * 100)})"
+    parse("+".join([group] * 40))
+
+
+@pytest.mark.parametrize("written", ["µ", "ϵ", "ϑ", "ϕ", "ϰ", "Å", "𝛽", "ｂ", "e\u0301"])
+def test_a_name_is_the_same_in_the_text_and_beside_it(written: str) -> None:
+    read = unicodedata.normalize("NFKC", written)
+    for spelled in (written, read):
+        for text in (f"x*{written}", f"x*{read}"):
+            formula = parse(text, {spelled: 2.0})
+            assert formula.expression is X * Symbol(read)
+            assert dict(formula.parameters) == {read: 2.0}
+            assert parse(text, inputs=("x", spelled)).inputs == ("x", read)
+            assert formula.applied(X, Number(3)) is X * 3
+
+
+def test_names_that_are_one_name_are_refused() -> None:
+    with pytest.raises(FormulaError, match="'ϵ' and 'ε' are one name, 'ε'"):
+        parse("x*ε", {"ϵ": 1.0, "ε": 2.0})
+    with pytest.raises(FormulaError, match="a name of its own"):
+        parse("ε*x", {"ϵ": 1.0}, inputs=("x", "ε"))
+    for name, instead in (("x·y", r"\*"), ("xⁿ", r"\*\*n"), ("aﬁ", "fi")):
+        with pytest.raises(FormulaError, match=f"cannot be the name .* write {instead}"):
+            parse("x*y", {name: 1.0})
+        with pytest.raises(FormulaError, match=f"cannot be the name .* write {instead}"):
+            parse("x*y", inputs=("x", name))
+
+
+def test_a_comment_may_say_anything() -> None:
+    assert parse("x + 1 # x·xⁿ").expression is X + 1
+
+
+@pytest.mark.parametrize("inputs", [1.0, {"x"}, ("x", 2), iter("x")])
+def test_inputs_are_names(inputs: Any) -> None:
+    with pytest.raises(TypeError, match=r"inputs= takes the name .* such as \('a', 'b'\), got"):
+        parse("x*inputs", inputs=inputs)
 
 
 @settings(derandomize=True, max_examples=300, deadline=None)

@@ -306,6 +306,51 @@ def test_what_cannot_be_traced_says_why(function: Callable[..., Any], message: s
         trace(function)
 
 
+DRAWING: list[tuple[Callable[..., Any], str]] = [
+    (lambda x: x * torch.rand(1), "torch.rand"),
+    (lambda x: x * torch.randn(()), "torch.randn"),
+    (lambda x: x * torch.rand_like(torch.ones(1)), "torch.rand_like"),
+    (lambda x: x * torch.bernoulli(torch.tensor(0.5)), "torch.bernoulli"),
+    (lambda x: x * torch.normal(0.0, 1.0, (1,)), "torch.normal"),
+    (lambda x: x * torch.randint(3, (1,)), "torch.randint"),
+    (lambda x: x * torch.randperm(1), "torch.randperm"),
+    (lambda x: x * torch.empty(1).uniform_(), "Tensor.uniform_"),
+    (lambda x: x * torch.empty(1).exponential_().item(), "Tensor.exponential_"),
+    (lambda x: x * torch.distributions.Normal(0.0, 1.0).sample(), "torch.normal"),
+    (lambda x: x * torch.randn(1, generator=torch.Generator().manual_seed(1)), "torch.randn"),
+    (lambda x: x * F.dropout(torch.ones(1)), "Tensor.bernoulli_"),
+    (lambda x: x if torch.rand(()) < 2 else 2 * x, "torch.rand"),
+]
+
+
+@pytest.mark.parametrize(("function", "name"), DRAWING)
+def test_a_random_number_is_no_constant(function: Callable[..., Any], name: str) -> None:
+    state = torch.get_rng_state()
+    with pytest.raises(FormulaError, match=f"{name} cannot be traced: it draws random numbers"):
+        trace(function)
+    torch.set_rng_state(state)
+
+
+def test_other_tensors_of_the_function_are_constants() -> None:
+    assert text_of(lambda x: x * torch.tensor([4.0]).sqrt()) == "x*2"
+    assert text_of(lambda x: x * F.dropout(torch.ones(1), training=False)) == "x*1"
+    assert text_of(lambda x: x + torch.zeros(1).fill_(3)) == "x + 3"
+
+
+def test_names_are_given_as_python_reads_them() -> None:
+    for given in ("ϵ", "ε"):
+        formula = trace(lambda x, ε=1.0: ε * x, parameters={given: 2.0})
+        assert (formula.inputs, dict(formula.parameters)) == (("x",), {"ε": 2.0})
+        assert trace(lambda x, ε=1.0: ε * x, inputs=("x", given)).inputs == ("x", "ε")
+
+
+def test_what_is_given_is_checked() -> None:
+    with pytest.raises(ValueError, match="parameter 'b' is too large for float64"):
+        trace(lambda x, b=10**400: x * b)
+    with pytest.raises(TypeError, match="inputs= takes the name"):
+        trace(lambda x: x, inputs=1.0)  # type: ignore[arg-type]
+
+
 def test_wrong_names_are_refused() -> None:
     with pytest.raises(FormulaError, match=r"no argument 'gamma'; it takes \(x\)"):
         trace(lambda x: x, parameters={"gamma": 1.0})

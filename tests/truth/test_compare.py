@@ -269,6 +269,33 @@ def test_bad_use_is_refused(arguments: Any, error: type[Exception], message: str
         compare(*arguments)
 
 
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("torch.nn.functional.silu", r"silu takes 1 input\(s\), it is compared on 2: a, b"),
+        (nn.ReLU(), r"ReLU\(\) takes 1 input\(s\), it is compared on 2: a, b"),
+        (lambda x: x, r"takes 1 input\(s\)"),
+        (lambda x, *, b=1.0: x, r"takes 1 input\(s\)"),
+    ],
+)
+def test_a_reference_of_fewer_inputs_is_refused(reference: Any, message: str) -> None:
+    two = gs.activation("a*sigmoid(b)", inputs=("a", "b"))
+    with pytest.raises(ValueError, match=message):
+        compare(two, reference)
+    one = torch.ones(1)  # which torch would take for inplace=True
+    with pytest.raises(ValueError, match=message):
+        compare(two, reference, [one, one])
+
+
+def test_every_argument_that_holds_a_tensor_may_be_an_input() -> None:
+    two = gs.activation("a*sigmoid(b)", inputs=("a", "b"))
+    for reference in (
+        lambda a, b=1.0: a * torch.sigmoid(b),
+        lambda *tensors: tensors[0] * torch.sigmoid(tensors[1]),
+    ):
+        assert compare(two, reference).agrees
+
+
 def test_what_the_written_formula_does_not_take_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown: approximate"):
         compare(gs.gelu, parameters={"approximate": "tanh"})  # type: ignore[dict-item]

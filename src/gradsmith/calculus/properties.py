@@ -26,6 +26,7 @@ from gradsmith.formula.expression import (
     with_args,
 )
 from gradsmith.formula.formula import Formula
+from gradsmith.formula.names import canonical
 from gradsmith.formula.vocabulary import (
     ARITHMETIC,
     COMPARISONS,
@@ -151,8 +152,11 @@ def measure_properties(formula: Formula, wrt: str | None = None) -> Properties:
     """Measure the properties of ``formula`` in one input.
 
     Parameters stand at their defaults, further inputs at 1.
+
+    Raises:
+        ValueError: nothing can be measured, for there is no finite value.
     """
-    x = Symbol(wrt or formula.inputs[0])
+    x = Symbol(canonical(wrt or formula.inputs[0]))
     fixed: dict[Expr, Expr] = {
         Symbol(name): as_expr(formula.parameters.get(name, 1.0))
         for name in formula.arguments
@@ -162,6 +166,14 @@ def measure_properties(formula: Formula, wrt: str | None = None) -> Properties:
     first = simplify(differentiate(root, x))
     second = simplify(differentiate(first, x))
     f, slope, bend = (_Curve(e, x.name) for e in (root, first, second))
+    for what, curve in ((f"{formula}", f), (f"the derivative of {formula}", slope)):
+        if not any(math.isfinite(value) for _, value in curve.points):
+            held = ", ".join(f"{symbol} = {value}" for symbol, value in fixed.items())
+            at = f", with {held}" if held else ""
+            raise ValueError(
+                f"{what} has no finite value at any of the {len(_GRID)} values of {x} from "
+                f"{_GRID[0]:.0e} to {_GRID[-1]:.0e} at which it was measured{at}"
+            )
     value_low, value_high = f.range(slope)
     slope_low, slope_high = slope.range(bend)
     steepest = max((slope_low, slope_high), key=lambda pair: abs(pair[0]))

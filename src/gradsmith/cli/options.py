@@ -59,6 +59,13 @@ Against = Annotated[
     ),
 ]
 
+
+def _canonical(name: str | None) -> str | None:
+    from gradsmith.formula.names import canonical
+
+    return None if name is None else canonical(name)
+
+
 Order = Annotated[int, typer.Option(min=1, help="How often to differentiate.")]
 WithRespectTo = Annotated[
     str | None,
@@ -67,6 +74,7 @@ WithRespectTo = Annotated[
         metavar="NAME",
         help="The input or parameter it is about; the first input if left out.",
         show_default=False,
+        callback=_canonical,
     ),
 ]
 

@@ -13,7 +13,23 @@ from fractions import Fraction
 
 from gradsmith.errors import FormulaError
 from gradsmith.formula.expression import Call, Expr, Function, Number, size, walk
-from gradsmith.formula.vocabulary import ADD, DIV, MUL, NEG, POW, SUB, e, exp, log, pi, sqrt
+from gradsmith.formula.vocabulary import (
+    ADD,
+    DIV,
+    MUL,
+    NEG,
+    POW,
+    SUB,
+    e,
+    exp,
+    log,
+    log1p,
+    log2,
+    log10,
+    pi,
+    rsqrt,
+    sqrt,
+)
 
 MAX_SIZE = 50_000
 """Nodes of a formula whose catalogue functions are written out."""
@@ -39,9 +55,19 @@ def refuse_excess(root: Expr) -> None:
             f"written out; at most {MAX_SIZE:,} are read"
         )
     values: dict[Expr, Constant | None] = {}
+    cancelling: set[Expr] = set()
     for node in walk(root):
         try:
-            values[node] = _constant(node, [values[arg] for arg in node.args])
+            args = [values[arg] for arg in node.args]
+            sure = [
+                isinstance(v, Fraction) or a not in cancelling
+                for v, a in zip(args, node.args, strict=True)
+            ]
+            if isinstance(node, Call) and all(sure) and _undefined(node.function, args):
+                raise FormulaError(f"a constant of the formula is no real number: {_shown(node)}")
+            values[node] = _constant(node, args)
+            if not all(sure) or (isinstance(node, Call) and node.function in (ADD, SUB)):
+                cancelling.add(node)  # if its value is a float, not even its sign is sure
         except OverflowError:
             raise FormulaError(
                 f"a constant of the formula is too large for float64: {_shown(node)}"
@@ -57,6 +83,16 @@ def refuse_excess(root: Expr) -> None:
 class _TooManyDigitsError(Exception):
     pass
 
+
+_DOMAIN: dict[Function, tuple[int, bool]] = {
+    log: (0, False),
+    log2: (0, False),
+    log10: (0, False),
+    log1p: (-1, False),
+    rsqrt: (0, False),
+    sqrt: (0, True),
+}
+"""Where a function begins to have a value, and whether it has one there."""
 
 _EXACT: dict[Function, Callable[..., Constant]] = {
     ADD: operator.add,
@@ -98,6 +134,20 @@ def _constant(node: Expr, args: list[Constant | None]) -> Constant | None:
     else:
         return None
     return _checked(value)
+
+
+def _undefined(function: Function, args: list[Constant | None]) -> bool:
+    """Whether a function has no real value at constants, which are exact or have a sure sign."""
+    if function is POW:
+        base, exponent = args
+        fractional = isinstance(exponent, Fraction) and not _whole(exponent)
+        return fractional and base is not None and base < 0
+    if function not in _DOMAIN or args[0] is None:
+        return False
+    start, included = _DOMAIN[function]
+    if isinstance(args[0], Fraction):
+        return args[0] < start or (args[0] == start and not included)
+    return args[0] < start - 1e-9 * abs(start)  # rounding has moved it by less
 
 
 def _power(base: Constant, exponent: Constant) -> Constant | None:

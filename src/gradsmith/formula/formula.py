@@ -89,9 +89,16 @@ def _finite(name: str, value: object) -> float:
         raise TypeError(
             f"the default of parameter {name!r} must be a number, got {type(value).__name__}"
         )
-    if not isfinite(value):
+    try:
+        default = float(value)
+    except OverflowError:
+        raise ValueError(
+            f"the default of parameter {name!r} is too large for float64: "
+            f"an integer of {int(value).bit_length():,} binary digits"
+        ) from None
+    if not isfinite(default):
         raise ValueError(f"the default of parameter {name!r} must be finite, got {value}")
-    return float(value)
+    return default
 
 
 def _unknown_names(unknown: list[str], inputs: tuple[str, ...]) -> str:

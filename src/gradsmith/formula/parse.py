@@ -7,7 +7,6 @@ anything looks at the tree twice.
 from __future__ import annotations
 
 import ast
-import keyword
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -20,6 +19,8 @@ from gradsmith.errors import FormulaError
 from gradsmith.formula.constants import refuse_excess
 from gradsmith.formula.expression import Call, Expr, Function, Number, Symbol
 from gradsmith.formula.formula import LIBRARY, Formula
+from gradsmith.formula.names import given_inputs, given_names, misread
+from gradsmith.formula.nesting import too_deep
 from gradsmith.formula.vocabulary import (
     ADD,
     AND,
@@ -83,9 +84,6 @@ _INSTEAD: dict[type[ast.AST], str] = {
 _SIGNS = {
     "−": "-",
     "–": "-",
-    "·": "*",
-    "×": "*",
-    "⋅": "*",
     "÷": "/",
     "²": "**2",
     "³": "**3",
@@ -120,16 +118,13 @@ def parse(
     """
     if not isinstance(text, str):
         raise TypeError(f"a formula is a text, got {type(text).__name__}")
-    parameters = dict(parameters or {})
-    inputs = (inputs,) if isinstance(inputs, str) else inputs
+    parameters, inputs = given_names(parameters or {}), given_inputs(inputs)
     if len(text) > MAX_LENGTH:
         raise FormulaError(
             f"the formula has {len(text):,} characters; at most {MAX_LENGTH:,} are read"
         )
     if not text.strip():
         raise FormulaError("the formula is empty; write for example 'x * sigmoid(x)'")
-    for given in (*parameters, *(inputs or ())):
-        check_name(given)
     reader = _Reader(text)
     expression = reader.read()
     if inputs is None:
@@ -143,18 +138,6 @@ def parse(
     if unused:
         raise FormulaError(f"parameter {unused[0]!r} does not occur in the formula {text!r}")
     return Formula(expression, tuple(inputs), parameters, text.strip(), name)
-
-
-def check_name(name: str) -> None:
-    """Refuse a name that no input or parameter can have in a formula.
-
-    Raises:
-        FormulaError: it is no identifier, a keyword of Python or a function of the vocabulary.
-    """
-    if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
-        raise FormulaError(f"{name!r} cannot be the name of an input or a parameter")
-    if name in USABLE:
-        raise FormulaError(f"{name!r} is a function of the vocabulary; choose another name")
 
 
 def _unknown(symbol: str, inputs: Sequence[str], parameters: Iterable[str]) -> str:
@@ -181,6 +164,9 @@ class _Reader:
         self._skipped = len(self._line) - len(self._line.lstrip())
 
     def read(self) -> Expr:
+        wrong = misread(self._line)
+        if wrong is not None:
+            raise FormulaError(wrong[1], self.text, wrong[0])
         try:
             with catch_warnings():  # Python warns of 1if, which is read rightly
                 simplefilter("ignore")
@@ -206,7 +192,7 @@ class _Reader:
         if "decimal literal" in message or "imaginary" in message:
             return "a product needs its sign: write 2*x, not 2x"
         if "nested parentheses" in message:
-            return f"the formula is nested too deeply; at most {MAX_DEPTH} levels are read"
+            return too_deep(self._line, MAX_DEPTH)
         if "digits" in message:  # Python refuses to read an integer of thousands
             return "a number of the formula has too many digits"
         if at in _SIGNS:
@@ -218,9 +204,7 @@ class _Reader:
         return f"the formula cannot be read: {message}"
 
     def _too_deep(self) -> FormulaError:
-        return FormulaError(
-            f"the formula is nested too deeply; at most {MAX_DEPTH} levels are read"
-        )
+        return FormulaError(too_deep(self._line, MAX_DEPTH))
 
     def _check_depth(self, depth: int) -> None:
         if depth > MAX_DEPTH:

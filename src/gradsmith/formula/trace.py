@@ -14,7 +14,7 @@ from gradsmith.errors import FormulaError
 from gradsmith.formula.constants import refuse_excess
 from gradsmith.formula.expression import Expr, Symbol, free_symbols
 from gradsmith.formula.formula import Formula
-from gradsmith.formula.parse import check_name
+from gradsmith.formula.names import check_name, given_inputs, given_names
 from gradsmith.formula.tracer import Tracer, expression_of, is_condition
 
 
@@ -44,8 +44,8 @@ def trace(
         raise TypeError(f"a function is traced, got {type(function).__name__}")
     own_name = _name_of(function)
     called = own_name or "the function"
-    inputs = (inputs,) if isinstance(inputs, str) else inputs
-    plan = _plan(_arguments(function), called, dict(parameters or {}), inputs)
+    parameters, inputs = given_names(parameters or {}), given_inputs(inputs)
+    plan = _plan(_arguments(function), called, parameters, inputs)
     expression = _result(function, called, plan)
     refuse_excess(expression)
     used = {symbol.name for symbol in free_symbols(expression)}
@@ -148,8 +148,12 @@ def _is_number(value: object) -> bool:
 
 
 def _result(function: Callable[..., Any], called: str, plan: _Plan) -> Expr:
+    from gradsmith.formula.draws import Draws
+
+    draws = Draws()
     try:
-        result = function(*plan.positional, **plan.named)
+        with draws:
+            result = function(*plan.positional, **plan.named)
     except FormulaError:
         raise
     except Exception as error:
@@ -158,6 +162,7 @@ def _result(function: Callable[..., Any], called: str, plan: _Plan) -> Expr:
             "is traced its arguments are no tensors; it may use operators, torch's functions and "
             "Tensor methods on them"
         ) from error
+    draws.refuse()
     if not isinstance(result, Tracer):
         given = "None; is `return` missing?" if result is None else f"a {type(result).__name__}"
         raise FormulaError(

@@ -8,6 +8,7 @@ the reference.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from inspect import Parameter, signature
 from typing import Any
 
 import torch
@@ -87,6 +88,8 @@ def compare(
     given = dict(parameters or {})
     chain = exactly.chain(ours, theirs if reference is not None else None, inner, outer, given)
     upstream = _upstream(next(iter(points.values())), seed)
+    for side in (ours, theirs):
+        _check_takes(side, points)
     runs = [_run(side, points, inner, outer, given, upstream) for side in (ours, theirs)]
     _check_alike(ours, theirs, runs)
     output = runs[0]["output"]
@@ -152,6 +155,33 @@ def _inputs(
         if not x.is_floating_point():
             raise TypeError(f"gradients need inputs of a floating dtype, got {x.dtype}")
     return dict(zip(names, converted, strict=False))
+
+
+def _check_takes(side: Subject, points: Mapping[str, Tensor]) -> None:
+    """Refuse a function that would take an input for something else, such as ``inplace``."""
+    if side.activation is not None:  # it says so itself
+        return
+    function = side.call.forward if isinstance(side.call, torch.nn.Module) else side.call
+    try:
+        arguments = signature(function).parameters.values()
+    except (TypeError, ValueError):  # one of torch's own, written in C, which checks for itself
+        return
+    if any(argument.kind is Parameter.VAR_POSITIONAL for argument in arguments):
+        return
+    taken = 0
+    for argument in arguments:
+        positional = argument.kind in (
+            Parameter.POSITIONAL_ONLY,
+            Parameter.POSITIONAL_OR_KEYWORD,
+        )
+        if not positional or isinstance(argument.default, (bool, str)):
+            break
+        taken += 1
+    if taken < len(points):
+        given = ", ".join(points)
+        raise ValueError(
+            f"{side.name} takes {taken} input(s), it is compared on {len(points)}: {given}"
+        )
 
 
 def _upstream(x: Tensor, seed: int) -> Callable[[Tensor], Tensor]:
