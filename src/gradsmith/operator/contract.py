@@ -8,6 +8,7 @@ import warnings
 from gradsmith.errors import AccuracyWarning
 from gradsmith.numerics.stabilise import Stable
 
+_INSIDE = ("gradsmith.", "torch.")
 _ROUNDING = 0.5  # ULP that the final rounding takes of what the contract allows
 
 
@@ -37,8 +38,8 @@ def told(what: str, stable: Stable, allowed: float) -> bool:
 
 
 def _outside() -> int:
-    """The ``stacklevel`` of whoever called into this package."""
+    """The ``stacklevel`` of whoever called into this package, maybe by way of autograd."""
     level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("gradsmith."):
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_INSIDE):
         level, frame = level + 1, frame.f_back
     return level

@@ -394,7 +394,10 @@ def _number(name: str, value: Any) -> Any:
     if isinstance(value, (torch.SymFloat, torch.SymInt)):  # as a float it would be a constant
         return torch.sym_float(value)
     if isinstance(value, (int, float)) or hasattr(value, "__float__"):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError(f"{name} is larger than any float64") from None
     raise TypeError(f"{name} must be a tensor or a real number, got {type(value).__name__}")
 
 
