@@ -21,7 +21,7 @@ _DISTANCES = 2.0 ** np.arange(-36.0, 1.0)
 """Of which one is looked for, as shares of the origin's own from 0."""
 _MOST_PARTS = 8
 _MOST_ORIGINS = 3  # of each part
-_BISECTIONS = 60
+_SPLIT, _NARROWINGS = 65, 10  # into so many points each time: 2⁻⁶⁰ of what was there
 _ARITHMETIC = frozenset({ADD, SUB, MUL, DIV, NEG})
 
 
@@ -77,19 +77,21 @@ def _origins(value: Values, line: Array) -> Iterator[float]:
     signs = np.sign(value(line))
     nothing = np.concatenate([[False], signs == 0, [False]])
     alone = nothing[1:-1] & ~nothing[:-2] & ~nothing[2:]  # else it is too small, or constant
-    at = line[alone].tolist()
+    found: list[tuple[float, float]] = [(x, x) for x in line[alone].tolist() if x]
     for i in np.flatnonzero(signs[:-1] * signs[1:] < 0):
-        at.append(_bisected(value, float(line[i]), float(line[i + 1]), float(signs[i])))
-    yield from sorted((x for x in at if x), key=abs)[:_MOST_ORIGINS]
+        found.append((float(line[i]), float(line[i + 1])))
+    for low, high in sorted(found, key=lambda ends: min(map(abs, ends)))[:_MOST_ORIGINS]:
+        yield _narrowed(value, low, high)
 
 
-def _bisected(value: Values, low: float, high: float, sign: float) -> float:
-    for _ in range(_BISECTIONS):
-        middle = low / 2 + high / 2
-        if np.sign(value(np.array([middle]))[0]) == sign:
-            low = middle
-        else:
-            high = middle
+def _narrowed(value: Values, low: float, high: float) -> float:
+    """Where the sign changes between two points, as closely as float64 tells."""
+    for _ in range(_NARROWINGS):
+        at = np.linspace(low, high, _SPLIT)
+        other = np.flatnonzero(np.sign(value(at)) != np.sign(value(at[:1])))
+        if not len(other):
+            break
+        low, high = float(at[other[0] - 1]), float(at[other[0]])
     return high
 
 
