@@ -54,7 +54,7 @@ def output_form(operation: Pointwise) -> OutputForm | None:
         return None
     if not forced and (operation.defaults or not _constant_between_kinks(operation)):
         return None
-    output = _unused("y", operation.arguments)
+    output = unused("y", operation.arguments)
     found = {
         target.name: form
         for target in (_FORMATS[:1] if forced else _FORMATS)
@@ -71,7 +71,7 @@ def output_form(operation: Pointwise) -> OutputForm | None:
     read = {symbol.name for symbol in free_symbols(form.expression)}
     arguments = tuple(name for name in (output, *operation.defaults) if name in read)
     gradient = type(operation)(
-        form.expression, arguments, (_unused("g", arguments),), operation.defaults
+        form.expression, arguments, (unused("g", arguments),), operation.defaults
     )
     reads = tuple(OUTPUT if name == output else name for name in arguments)
     return OutputForm(gradient, reads, _note(form) if forced else "which loses nothing")
@@ -103,7 +103,8 @@ def _is_constant(node: Expr) -> bool:
     return not free_symbols(node)
 
 
-def _unused(name: str, taken: tuple[str, ...]) -> str:
+def unused(name: str, taken: tuple[str, ...]) -> str:
+    """The name, or one like it that none of the operands has."""
     while name in taken:
         name += "_"
     return name

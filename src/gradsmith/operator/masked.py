@@ -27,6 +27,7 @@ from gradsmith.formula.vocabulary import LE, NE, where
 from gradsmith.numerics.target import Target
 from gradsmith.operator import native, saving
 from gradsmith.operator.autograd import Like, may_be_forward_mode, vector_jacobian_product
+from gradsmith.operator.by_output import unused
 from gradsmith.operator.kernels import Computation, Kernel, Kind, compiled, kinds_of
 from gradsmith.operator.layout import empty_result, is_dense
 from gradsmith.operator.saving import MASK, SavePlan
@@ -70,7 +71,7 @@ class Mask:
         self.operation = operation
         self.position = operation.operands.index(name)
         self.values = tuple(dict.fromkeys(_values(gradient.core)))
-        code, g = (_unused(own, operation.operands) for own in ("code", "g"))
+        code, g = (unused(own, operation.operands) for own in ("code", "g"))
         core = _decoded(Symbol(code), self.values)
         read = {symbol.name for symbol in free_symbols(core)}
         arguments = (code, *(n for n in operation.arguments if n in read))
@@ -276,12 +277,6 @@ def _decoded(code: Expr, values: Sequence[Expr]) -> Expr:
     for number in range(len(values) - 1, 0, -1):
         chosen = where(LE(code, number), values[number - 1], chosen)
     return chosen
-
-
-def _unused(name: str, taken: Sequence[str]) -> str:
-    while name in taken:
-        name += "_"
-    return name
 
 
 class MaskedFunction(Function):
