@@ -84,3 +84,8 @@ def test_parameters_have_their_defaults() -> None:
 )
 def test_what_happens_at_0_has_points_already(formula: str) -> None:
     assert landmarks(parse(formula).expression, "x", {}, LINE) == []
+
+
+def test_parts_may_overflow() -> None:
+    root = parse("sinh(x)/cosh(x/2) + exp(x - 1000) - exp(x**2 - 9)").expression
+    assert all(map(math.isfinite, landmarks(root, "x", {}, LINE)))

@@ -100,7 +100,8 @@ def _around(value: Values, origin: float) -> Iterator[float]:
     (there,) = value(np.array([origin])).tolist()
     for direction in (1.0, -1.0):
         distances = direction * abs(origin) * _DISTANCES
-        changes = np.abs(value(origin + distances) - there)
+        with np.errstate(invalid="ignore"):  # where both are infinite
+            changes = np.abs(value(origin + distances) - there)
         usable = np.isfinite(changes) & (changes > 0)
         if usable.any():
             grown = np.log(np.maximum.accumulate(changes[usable]))
