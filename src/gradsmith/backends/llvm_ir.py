@@ -202,8 +202,7 @@ class _Writer:
         self.lines.append(f"  store {_MEMORY[kind]} {value}, ptr {pointer}, align 1{_GROUP}")
 
     def decoded(self, kind: Type, pointer: str) -> str:
-        place = self.put(f"getelementptr inbounds i8, ptr {pointer}, i64 %i")
-        code = self.put(f"load i8, ptr {place}, align 1{_GROUP}")
+        code = self.put(f"load i8, ptr {self.element(BOOL, pointer)}, align 1{_GROUP}")
         name = _VALUE[kind]
         number = self.put(f"uitofp i8 {code} to {name}")
         known = self.put(f"icmp ne i8 {code}, 0")
@@ -223,7 +222,7 @@ class _Writer:
         return self.put(f"fptoui {_VALUE[program.type_of(number)]} {operands[number]} to i8")
 
     def store_code(self, code: str, pointer: str) -> None:
-        place = self.put(f"getelementptr inbounds i8, ptr {pointer}, i64 %i")
+        place = self.element(BOOL, pointer)
         self.lines.append(f"  store i8 {code}, ptr {place}, align 1{_GROUP}")
 
     def instruction(self, instruction: Instruction, types: list[Type], args: list[str]) -> str:

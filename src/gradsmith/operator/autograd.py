@@ -112,7 +112,7 @@ class PointwiseFunction(Function):
         else:
             needs = zip(operation.operands, ctx.needs_input_grad[2:], strict=True)
             needed = tuple(name for name, is_needed in needs if is_needed)
-            kept = operation.save_plan(needed).saved
+            kept = operation.general_plan(needed).saved
         ctx.operation, ctx.precision, ctx.shape = operation, precision, output.shape
         named[OUTPUT] = output
         ctx.tensors = [name for name in kept if isinstance(named[name], Tensor)]

@@ -28,10 +28,18 @@ from gradsmith.numerics.target import Target
 from gradsmith.operator import native, saving
 from gradsmith.operator.autograd import Like, may_be_forward_mode, vector_jacobian_product
 from gradsmith.operator.by_output import unused
-from gradsmith.operator.kernels import Computation, Kernel, Kind, compiled, kinds_of
+from gradsmith.operator.kernels import (
+    Computation,
+    Computed,
+    Kernel,
+    Kind,
+    compiled,
+    in_place,
+    kinds_of,
+)
 from gradsmith.operator.layout import empty_result, is_dense
 from gradsmith.operator.saving import MASK, SavePlan
-from gradsmith.operator.usual import NUMBERS, USUAL, at_defaults, is_usual
+from gradsmith.operator.usual import NUMBERS, at_defaults, is_usual
 
 if TYPE_CHECKING:
     from gradsmith.operator.pointwise import Pointwise
@@ -160,13 +168,12 @@ class Mask:
         kinds = kinds_of(operands, usual)
         key = (precision, kinds)
         if key not in self._forward:
-            operation = at_defaults(self.operation) if usual else self.operation
             codes = self._codes(usual, precision.target)
             made = None
             if codes is not None:
                 singles = tuple(i != self.position for i in range(len(operands)))
                 names = self.operation.operands
-                both = (operation, codes)
+                both: tuple[Computed, ...] = (*in_place((self.operation,), kinds), codes)
                 made = compiled(both, names, kinds, singles, precision, packed=(1,))
             self._forward[key] = made
         return self._forward[key]
@@ -196,11 +203,10 @@ class Mask:
         kinds: tuple[Kind, ...] = (torch.float32, *kinds_of((*numbers, g), usual))
         key = (precision, kinds, single)
         if key not in self._backward:
-            operation = at_defaults(self.gradient) if USUAL in kinds else self.gradient
             names = self.gradient.operands
             singles = (False, *[True] * len(numbers), single)
             self._backward[key] = compiled(
-                (operation,), names, kinds, singles, precision, packed=names[:1]
+                in_place((self.gradient,), kinds), names, kinds, singles, precision, names[:1]
             )
         return self._backward[key]
 

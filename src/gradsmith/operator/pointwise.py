@@ -212,7 +212,7 @@ class Pointwise(Numerical):
     def save_plan(
         self, needed: Collection[str] | None = None, dtype: torch.dtype = torch.float32
     ) -> SavePlan:
-        """What is kept for backward.
+        """What is kept for backward, of large tensors too.
 
         Args:
             needed: the operands that need a gradient; left out, those that are not parameters.
@@ -220,19 +220,25 @@ class Pointwise(Numerical):
         """
         if needed is None:
             needed = [name for name in self.operands if name not in self.defaults]
+        made = self.general_plan(needed, dtype)
+        if self._is_one(needed) and self.mask is not None:
+            made = replace(made, large=self.mask.plan(dtype))
+        return made
+
+    def general_plan(self, needed: Collection[str], dtype: torch.dtype = torch.float32) -> SavePlan:
+        """:meth:`save_plan` for tensors of any size and layout; of large ones nothing is asked."""
         key = (tuple(needed), dtype)
         if key not in self._plans:
-            form = (
-                self.output_form if [n for n in self.operands if n in needed] == self._one else None
-            )
+            form = self.output_form if self._is_one(needed) else None
             backward = {n: self.backward(n, form is not None) for n in self.operands if n in needed}
             reads = {name: read for name, (_, read) in backward.items()}
             note = "" if form is None else form.note
-            made = plan(reads, self.operands, self.defaults, dtype.itemsize, note)
-            if [n for n in self.operands if n in needed] == self._one and self.mask is not None:
-                made = replace(made, large=self.mask.plan(dtype))
-            self._plans[key] = made
+            self._plans[key] = plan(reads, self.operands, self.defaults, dtype.itemsize, note)
         return self._plans[key]
+
+    def _is_one(self, needed: Collection[str]) -> bool:
+        """Whether that is the input, where there is but one; or nothing, where there are more."""
+        return [name for name in self.operands if name in needed] == self._one
 
     @property
     def _one(self) -> list[str]:

@@ -78,7 +78,7 @@ class Backward(NamedTuple):
 def backward_of(operation: Pointwise, needs: tuple[bool, ...]) -> Backward:
     """What is kept for the gradients that are needed, and how they are computed."""
     needed = tuple(n for n, is_needed in zip(operation.operands, needs, strict=True) if is_needed)
-    kept = operation.save_plan(needed).saved
+    kept = operation.general_plan(needed).saved
     terms = []
     for name in needed:
         gradient, reads = operation.backward(name, OUTPUT in kept)
