@@ -208,7 +208,9 @@ def _balanced(
     one = word(b, 1.0)
     if factor is None:
         size = abs(a.high * b.high)
-        tiny = (size < _TINY) & (size > 0.0)  # 0 times what is large stays 0
+        tiny = size < _TINY
+        if a.sizes[0] < 1 / MODERATE:  # 0 times what is large stays 0
+            tiny = tiny & (size > 0.0)
         moved = select(tiny, word(b, 2.0**ASIDE), one)
         kept = select(tiny, word(b, 2.0**-ASIDE), one)
     else:

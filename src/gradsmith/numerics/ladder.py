@@ -62,6 +62,9 @@ _LEAST_OF_SHORT_TABLES = 44.0
 _LEAST_OF_SERIES = 12.0
 """What a series makes a way dearer by, at least; finding it takes as long as finding a table."""
 
+_OF_WORDS = 0.1
+"""What two words may add: an exponential alone loses 2⁻²⁸ of itself, 1/16 ULP at most."""
+
 _OF_TABLES = 0.25
 """What a table may add. Its polynomials are the same few on the whole line, and are known to be
 right between the points of a sample."""
@@ -96,9 +99,10 @@ def schemes(
     wide = ((SHORT64, target.budget), (FULL64, target.budget))
     if target.digits == 53:
         return wide[1:]
-    words = ((WORDS32, target.budget),) * (alone if in_words is None else in_words)
+    may_be_words = alone if in_words is None else in_words
     if target.digits != 24:
-        return (*words, *wide)
+        return (*((WORDS32, target.budget),) * may_be_words, *wide)
+    words = ((WORDS32, _OF_WORDS),) * may_be_words
     plain = ((PLAIN32, _FOUND * max_ulp if max_ulp > 1 else ONE_ROUNDING),)
     return (*plain * alone, *words, *wide)
 
@@ -184,7 +188,7 @@ class _Ways:
         """Adds a way, unless it has no instructions."""
         try:
             program = _program(stable, scheme, stored=True)
-            price = cost(program, stable.defaults) * _PREFERENCE.get(scheme, 1.0)
+            price = cost(program, stable.defaults)
         except NotImplementedError:
             if not scheme.double_word:
                 raise
@@ -277,10 +281,6 @@ def fit(value: float) -> Fit:
     if not 1 / MODERATE <= abs(value) <= MODERATE:
         return Fit.NONE
     return Fit.ONE_WORD if c_float(value).value == value else Fit.TWO_WORDS
-
-
-# Two words must be worth their larger error, and the estimate is not closer than that.
-_PREFERENCE = {WORDS32: 1.1}
 
 
 def measured(stable: Stable, scheme: Scheme, reference: Stable | None = None) -> float:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from gradsmith.numerics.chebyshev import NODES
 from gradsmith.numerics.double_word import UNIT
 from gradsmith.numerics.elementary.tabulated import SIDE
+from gradsmith.numerics.elementary.words import LARGEST_EXPM1
 from gradsmith.numerics.interpret import Array
 
 _SHAPES = ((2 * SIDE, 3), (SIDE, 2), (2 * SIDE, 2), (SIDE, 1))
@@ -34,8 +35,6 @@ _SMALL = 0.1
 _GENTLE = 1 / 12
 """The same where also the slopes are: five roundings of so much are less than half of one of the
 whole."""
-_OF_EXP = 0.0225
-"""The largest share that words leave of an exponential."""
 _MOST_TERMS = 7
 _FINENESS = 0.97 ** np.arange(20)
 _LAYOUTS = 4
@@ -171,7 +170,7 @@ def _layouts(
 
 def _lean(rest: float) -> float:
     """A power of two above what is left of the table and of the exponential."""
-    return float(2.0 ** np.ceil(np.log2(rest + _OF_EXP)))
+    return float(2.0 ** np.ceil(np.log2(rest + LARGEST_EXPM1)))
 
 
 def _columns(

@@ -18,6 +18,7 @@ import numpy as np
 from gradsmith.calculus.simplify import simplify
 from gradsmith.formula.expression import Expr, Symbol
 from gradsmith.formula.vocabulary import NE, OR, where
+from gradsmith.numerics.constants_inward import constants_inward
 from gradsmith.numerics.exponentials import split_exponential
 from gradsmith.numerics.interpret import interpret
 from gradsmith.numerics.judge import Judge
@@ -83,7 +84,7 @@ def stabilise(
     best = judge.best_of(_remembered(_stages(starts)))
     limited = judge.with_limits(best.expression)
     signed = with_signs(limited, root, arguments, defaults, target)
-    expression = _with_nan(signed, arguments, defaults)
+    expression = _with_nan(constants_inward(signed), arguments, defaults)
     errors = judge.points.errors(expression)
     worst = int(np.argmax(errors))
     at = {name: float(column[worst]) for name, column in judge.points.values.items()}

@@ -18,7 +18,12 @@ from types import ModuleType
 import pytest
 from flint import arb, ctx
 
-from gradsmith.numerics.elementary.coefficients import exponential, hyperbolic, logarithm
+from gradsmith.numerics.elementary.coefficients import (
+    exponential,
+    hyperbolic,
+    logarithm,
+    logarithm_table,
+)
 from gradsmith.numerics.elementary.polynomial import Fit
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -58,6 +63,7 @@ FITS: dict[str, tuple[Fit, Series, Series, int, int]] = {
         0,
         1,
     ),
+    "LOG1P_CURVE": (logarithm_table.LOG1P_CURVE, _log1p, lambda x: x, 2, 1),
     "LOG_SHORT": (logarithm.LOG_SHORT, _log1p, lambda x: arb(0), 1, 1),
     "LOG1P_SHORT": (logarithm.LOG1P_SHORT, _log1p, lambda x: arb(0), 1, 1),
     "LOG_SHORT_F32": (logarithm.LOG_SHORT_F32, _log1p, lambda x: arb(0), 1, 1),
@@ -92,7 +98,7 @@ def test_the_error_is_the_stated_one(name: str) -> None:
 
 
 def test_every_fit_is_listed() -> None:
-    modules = (exponential, hyperbolic, logarithm)
+    modules = (exponential, hyperbolic, logarithm, logarithm_table)
     fits = {n for m in modules for n, value in vars(m).items() if isinstance(value, Fit)}
     assert fits == set(FITS)
 

@@ -10,15 +10,14 @@ import pytest
 from gradsmith.formula.expression import Number, Symbol
 from gradsmith.formula.vocabulary import abs_, maximum, minimum, tabulated
 from gradsmith.numerics.elementary.accuracy import Accuracy
-from gradsmith.numerics.elementary.coefficients.exponential import EXP_STEP_F32
 from gradsmith.numerics.elementary.tabulated import SIDE, Pieces
 from gradsmith.numerics.interpreter import run
 from gradsmith.numerics.lower import Scheme, lower
 from gradsmith.numerics.program import F32, F64
 
-# Twice what float32 rounds in an exponential in two words, which T and the limit hardly add to,
-# and what its polynomial is wrong by.
-RELATIVE = 2.0**-28 + EXP_STEP_F32.error
+# Three roundings of what an exponential in two words leaves of itself, less than 1/16: of r, of
+# eʳ − 1, and of the product of that and T. A search over 10⁶ points found as much, rounded up.
+RELATIVE = 2.0**-27.3
 WORDS = Scheme(F32, Accuracy.FULL, double_word=True)
 X = Symbol("x")
 LIMITS = (Fraction(0), Fraction(1)), (Fraction(3, 7), Fraction(-2)), (Fraction(0), Fraction(0))
@@ -31,7 +30,7 @@ def constant(limits, flip=1, both=False, value=0.25, other=-0.5, last=4.0, **cho
     values = [value] * SIDE + [other] * (count - SIDE)
     columns = (tuple(0.5 for _ in range(count)), tuple(values), *[(0.0,) * count] * 4)
     span = -4.0, 4.0
-    return Pieces(2, 3.0, last, both, flip, gentle, factor, limits, 2.0**-5, span, columns)
+    return Pieces(2, 3.0, last, both, flip, gentle, factor, limits, 2.0**-4, span, columns)
 
 
 def of(pieces, root=None):
@@ -72,7 +71,7 @@ def test_every_piece_is_looked_up_in_its_place():
     rows = tuple(float(i + 1) for i in range(2 * SIDE))
     columns = ((0.5,) * 2 * SIDE, rows, *[(0.0,) * 2 * SIDE] * 4)
     span = -99.0, 99.0
-    pieces = Pieces(2, 3.0, 0.0, True, 1, False, False, LIMITS[2], 2.0**-5, span, columns)
+    pieces = Pieces(2, 3.0, 0.0, True, 1, False, False, LIMITS[2], 2.0**-4, span, columns)
     program = lower((of(pieces),), {"x": F32}, WORDS, F64)
     sizes = np.linspace(0, 4.98, 997).astype(np.float32)
     sums = (1 + 3 * sizes.astype(np.float64)).astype(np.float32)
@@ -98,7 +97,7 @@ def test_leaning_words_make_the_same_products():
     true = np.where(xs < 0, tail, 1 - tail)
     normal = true > 2.0**-126
     errors = np.abs(ones - true)[normal] / np.spacing(true[normal].astype(np.float32))
-    assert errors.max() <= 0.56
+    assert errors.max() <= 0.6
 
 
 @pytest.mark.parametrize("gentle", [False, True])

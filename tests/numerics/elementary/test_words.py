@@ -16,7 +16,6 @@ from gradsmith.numerics.builder import Builder
 from gradsmith.numerics.double_word import DoubleWord, number, rounded
 from gradsmith.numerics.double_word_arithmetic import add, divide, multiply
 from gradsmith.numerics.elementary import words
-from gradsmith.numerics.elementary.coefficients.exponential import EXP_STEP_F32
 from gradsmith.numerics.interpreter import run
 from gradsmith.numerics.program import F32, F64, Program, Type
 from tests.numerics.elementary.measured import (
@@ -33,9 +32,9 @@ from tests.numerics.elementary.measured import (
 
 InWords = Callable[[DoubleWord], DoubleWord]
 FUNCTIONS: tuple[InWords, ...] = (words.exp, words.expm1, words.log, words.log1p, words.tanh)
-# What float32 rounds; and what polynomials are wrong by, where that is not far below it.
+# What float32 rounds: searches over 10⁷ points found as much, rounded up.
 RELATIVE = {
-    "exp": 2.0**-28.9 + EXP_STEP_F32.error,
+    "exp": 2.0**-27.89,
     "expm1": 2.0**-28.8,
     "log": 2.0**-29.0,
     "log1p": 2.0**-28.6,

@@ -1,30 +1,39 @@
-"""log(1 + t) of 0 ≤ t ≤ 1 in two words, from a table of polynomials.
+"""log(1 + t) of 0 ≤ t ≤ 1 in two words, from a table.
 
-One of 16 pieces is looked up: a place, the logarithm and its slope there, and a polynomial in the
-distance from the place, which is exact. What rounding takes from value + slope·distance is kept,
-and all that is left is so small that one word is enough for it.
+One of 8 pieces is looked up: a place, the logarithm and its slope there. With d the distance from
+the place, which is exact, and z = slope·d,
+
+    log(1 + t) = log(1 + place) + log(1 + z),
+
+and the logarithm of 1 + z is the same short polynomial for all pieces (Tang: "Table-driven
+implementation of the logarithm function in IEEE floating-point arithmetic", ACM Trans. Math.
+Software 16(4), 1990). What rounding takes from value + slope·d is kept, and all that is left is so
+small that one word is enough for it.
 """
 
 from __future__ import annotations
 
 from gradsmith.numerics.builder import Value, fma, lookup
 from gradsmith.numerics.elementary.coefficients.logarithm_table import (
-    LOG1P,
+    LOG1P_CURVE,
     LOG1P_PLACES,
     LOG1P_SCALE,
+    LOG1P_SLOPES,
+    LOG1P_VALUES,
 )
 from gradsmith.numerics.elementary.polynomial import horner
-from gradsmith.numerics.elementary.table import by_index, columns, index_of
+from gradsmith.numerics.elementary.table import by_index, index_of
 
-_DIGITS = 2  # of the sum that say which piece
-LARGEST_REST = 2.0**-6.9
+_DIGITS = 1  # of the sum that say which piece
+LARGEST_REST = 2.0**-5.9
 """The second word is at most this share of the first."""
 
 
-_PLACES = by_index(LOG1P_PLACES, 1.0, _DIGITS)
-_COLUMNS = columns(LOG1P)
-_COLUMNS[0][0] = -0.0  # which leaves the sign of an argument −0
-_VALUES, _SLOPES, *_CURVE = (by_index(column, 1.0, _DIGITS) for column in _COLUMNS)
+# The first value is −0, which leaves the sign of an argument −0.
+_PLACES, _VALUES, _SLOPES = (
+    by_index(column, 1.0, _DIGITS)
+    for column in (LOG1P_PLACES, (-0.0, *LOG1P_VALUES[1:]), LOG1P_SLOPES)
+)
 
 
 def log1p_up_to_one(t: Value, rest: Value | None) -> tuple[Value, Value]:
@@ -39,7 +48,7 @@ def log1p_up_to_one(t: Value, rest: Value | None) -> tuple[Value, Value]:
     value, slope = lookup(place, _VALUES), lookup(place, _SLOPES)
     high = fma(distance, slope, value)
     low = fma(distance, slope, value - high)
+    z = distance * slope
     if rest is not None:
-        low = fma(rest, fma(-slope * slope, distance, slope), low)
-    curve = horner(distance, [lookup(place, column) for column in _CURVE])
-    return high, fma(distance * distance, curve, low)
+        low = fma(rest, fma(-slope, z, slope), low)
+    return high, fma(z * z, horner(z, LOG1P_CURVE.coefficients), low)

@@ -1,4 +1,4 @@
-"""exp, expm1, tanh, log and log1p of numbers in two words, with relative errors of some 2⁻²⁸·⁵.
+"""exp, expm1, tanh, log and log1p of numbers in two words, with relative errors of some 2⁻²⁸.
 
 The logarithms reduce as those of one word do; of the polynomials the terms of the lowest degrees
 are summed in two words, the others in one. The exponentials look up a root of 2, which leaves so
@@ -66,12 +66,14 @@ _INFINITE = 89.0
 # reciprocal is still a normal number.
 _NEGLIGIBLE, _BEYOND = -40.0, 131.0
 _SMALLEST_NORMAL = 2.0**-126
-_STEP_BITS = 4
+_STEP_BITS = 3
 _STEPS = 2**_STEP_BITS
+LARGEST_EXPM1 = 1.002 * expm1_of(log_of(2.0) / (2 * _STEPS))
+"""By how much of itself an exponential differs from what is looked up, at most."""
 
 
 def _root_of_two(step: int) -> Fraction:
-    """2 to the power step/16, to 30 digits."""
+    """2 to the power step/8, to 30 digits."""
     value = Fraction(2**step)
     for _ in range(_STEP_BITS):
         value = Fraction(isqrt(int(value * 4**100)), 2**100)
@@ -188,7 +190,7 @@ def tanh(x: DoubleWord) -> DoubleWord:
 
 
 def _shifter(offset: int) -> float:
-    """What rounds 16·x/log 2 to an integer when added to it, and adds an offset to k."""
+    """What rounds 8·x/log 2 to an integer when added to it, and adds an offset to k."""
     shifter: float = _LAYOUT.shifter + offset * _STEPS
     return shifter
 
@@ -219,9 +221,9 @@ class _Reduced:
     """x = log(power) + r + rest.
 
     Attributes:
-        r: not above log(2)/32 in size, or only just; next to 0 it is x.
+        r: not above log(2)/16 in size, or only just; next to 0 it is x.
         rest: what rounding took from r.
-        power: of two, its exponent a multiple of 1/16, rounded; times two to the offset. 0 for
+        power: of two, its exponent a multiple of 1/8, rounded; times two to the offset. 0 for
             k = −127 with its offset, and the fractions above it are subnormal.
         open_ended: whether r may be twice as large.
     """

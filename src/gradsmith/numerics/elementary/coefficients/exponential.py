@@ -99,29 +99,31 @@ EXPM1_F32 = Fit(
     error=float.fromhex("0x1.1373694668p-31"),
 )
 
-# exp(r) = 1 + r + r^2 (c0 + c1 r), for steps of log(2)/16
-# Made by Sollya's fpminimax; relative error below 2^-29.21, proven by its supnorm.
+# exp(r) = 1 + r + r^2 (c0 + c1 r + c2 r^2), for steps of log(2)/8
+# Made by Sollya's fpminimax; relative error below 2^-32.15, proven by its supnorm.
 EXP_STEP_F32 = Fit(
     coefficients=(
-        float.fromhex("0x1.00022p-1"),
-        float.fromhex("0x1.5555a2p-3"),
+        float.fromhex("0x1.fffffap-2"),
+        float.fromhex("0x1.555c7ap-3"),
+        float.fromhex("0x1.55cb64p-5"),
     ),
-    low=float.fromhex("-0x1.633ce8fb9f87ep-6"),
-    high=float.fromhex("0x1.633ce8fb9f87ep-6"),
-    error=float.fromhex("0x1.ba105dad47p-30"),
+    low=float.fromhex("-0x1.633ce8fb9f87ep-5"),
+    high=float.fromhex("0x1.633ce8fb9f87ep-5"),
+    error=float.fromhex("0x1.cd00c0f886p-33"),
 )
 
-# exp(r) - 1 = r + r^2 (c0 + c1 r + c2 r^2), for steps of log(2)/16
-# Made by Sollya's fpminimax; relative error below 2^-31.53, proven by its supnorm.
+# exp(r) - 1 = r + r^2 (c0 + c1 r + ...), for steps of log(2)/8
+# Made by Sollya's fpminimax; relative error below 2^-34.96, proven by its supnorm.
 EXPM1_STEP_F32 = Fit(
     coefficients=(
         float.fromhex("0x1p-1"),
-        float.fromhex("0x1.555708p-3"),
-        float.fromhex("0x1.555638p-5"),
+        float.fromhex("0x1.555556p-3"),
+        float.fromhex("0x1.555a2p-5"),
+        float.fromhex("0x1.10fa0ap-7"),
     ),
-    low=float.fromhex("-0x1.633ce8fb9f87ep-6"),
-    high=float.fromhex("0x1.633ce8fb9f87ep-6"),
-    error=float.fromhex("0x1.618f30284p-32"),
+    low=float.fromhex("-0x1.633ce8fb9f87ep-5"),
+    high=float.fromhex("0x1.633ce8fb9f87ep-5"),
+    error=float.fromhex("0x1.0817ee2571p-35"),
 )
 
 # exp(r) = c0 + c1 r + ..., exact at 0

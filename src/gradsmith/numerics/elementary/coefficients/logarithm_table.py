@@ -8,238 +8,57 @@ from __future__ import annotations
 
 from gradsmith.numerics.elementary.polynomial import Fit
 
-# The exponent of SCALE*t + 1 and the next two digits say which interval.
+# The exponent of SCALE*t + 1 and the next digit say which piece.
 LOG1P_SCALE = float.fromhex("0x1.dfcp3")
 
-# One in each of the intervals of the fits below.
+# One in each of the pieces.
 LOG1P_PLACES = (
     float.fromhex("0"),
-    float.fromhex("0x1.99c55cp-6"),
-    float.fromhex("0x1.55881cp-5"),
-    float.fromhex("0x1.de192cp-5"),
-    float.fromhex("0x1.557738p-4"),
-    float.fromhex("0x1.de0be4p-4"),
-    float.fromhex("0x1.3364b2p-3"),
-    float.fromhex("0x1.77a736p-3"),
-    float.fromhex("0x1.de24f2p-3"),
-    float.fromhex("0x1.335658p-2"),
-    float.fromhex("0x1.77acbap-2"),
-    float.fromhex("0x1.bbf5b2p-2"),
-    float.fromhex("0x1.11331ap-1"),
-    float.fromhex("0x1.5586aap-1"),
-    float.fromhex("0x1.99ccc8p-1"),
-    float.fromhex("0x1.de1efcp-1"),
+    float.fromhex("0x1.9a01ecp-5"),
+    float.fromhex("0x1.99bca8p-4"),
+    float.fromhex("0x1.555f94p-3"),
+    float.fromhex("0x1.117bbcp-2"),
+    float.fromhex("0x1.99c2aap-2"),
+    float.fromhex("0x1.33a09ep-1"),
+    float.fromhex("0x1.bbfa96p-1"),
 )
 
-# log(1 + place + d) = c0 + c1 d + d^2 (c2 + c3 d + c4 d^2 + c5 d^3)
-# Made by Sollya's fpminimax; relative error below 2^-31.72, proven by its supnorm.
-LOG1P = (
-    Fit(
-        coefficients=(
-            float.fromhex("0"),
-            float.fromhex("0x1p0"),
-            float.fromhex("-0x1p-1"),
-            float.fromhex("0x1.555546p-2"),
-            float.fromhex("-0x1.ffdda8p-3"),
-            float.fromhex("0x1.8da5ep-3"),
-        ),
-        low=float.fromhex("0"),
-        high=float.fromhex("0x1.11358facc1b36p-6"),
-        error=float.fromhex("0x1.d7aea753a7p-41"),
+# log(1 + place).
+LOG1P_VALUES = (
+    float.fromhex("0"),
+    float.fromhex("0x1.9013bep-5"),
+    float.fromhex("0x1.8683d6p-4"),
+    float.fromhex("0x1.3bbc22p-3"),
+    float.fromhex("0x1.e4c832p-3"),
+    float.fromhex("0x1.58a982p-2"),
+    float.fromhex("0x1.e1d15ep-2"),
+    float.fromhex("0x1.3fb2d2p-1"),
+)
+
+# 1/(1 + place).
+LOG1P_SLOPES = (
+    float.fromhex("0x1p0"),
+    float.fromhex("0x1.e7989p-1"),
+    float.fromhex("0x1.d170bep-1"),
+    float.fromhex("0x1.b6d98cp-1"),
+    float.fromhex("0x1.9414aap-1"),
+    float.fromhex("0x1.6dac62p-1"),
+    float.fromhex("0x1.3fd548p-1"),
+    float.fromhex("0x1.12371cp-1"),
+)
+
+# log(1 + z) = z + z^2 (c0 + c1 z + ...), z = distance from the place * slope
+# Made by Sollya's fpminimax; relative error below 2^-33.16, proven by its supnorm.
+LOG1P_CURVE = Fit(
+    coefficients=(
+        float.fromhex("-0x1p-1"),
+        float.fromhex("0x1.555556p-2"),
+        float.fromhex("-0x1.fffe4cp-3"),
+        float.fromhex("0x1.9995e8p-3"),
+        float.fromhex("-0x1.580a5ep-3"),
+        float.fromhex("0x1.27cd7p-3"),
     ),
-    Fit(
-        coefficients=(
-            float.fromhex("0x1.94bb04p-6"),
-            float.fromhex("0x1.f381d2p-1"),
-            float.fromhex("-0x1.e751c2p-2"),
-            float.fromhex("0x1.3cf748p-2"),
-            float.fromhex("-0x1.c6a46cp-3"),
-            float.fromhex("0x1.bcf09ep-4"),
-        ),
-        low=float.fromhex("0x1.11356d8611e04p-6"),
-        high=float.fromhex("0x1.11358facc1b36p-5"),
-        error=float.fromhex("0x1.01fba3b3d7p-33"),
-    ),
-    Fit(
-        coefficients=(
-            float.fromhex("0x1.4e9aacp-5"),
-            float.fromhex("0x1.eb8232p-1"),
-            float.fromhex("-0x1.d7d63p-2"),
-            float.fromhex("0x1.2dff28p-2"),
-            float.fromhex("-0x1.c3f882p-3"),
-            float.fromhex("-0x1.5612b2p-3"),
-        ),
-        low=float.fromhex("0x1.11356d8611e04p-5"),
-        high=float.fromhex("0x1.99d05783228d2p-5"),
-        error=float.fromhex("0x1.148fa3d566p-33"),
-    ),
-    Fit(
-        coefficients=(
-            float.fromhex("0x1.d0aacap-5"),
-            float.fromhex("0x1.e3c44p-1"),
-            float.fromhex("-0x1.c9173cp-2"),
-            float.fromhex("0x1.1fe26p-2"),
-            float.fromhex("-0x1.84adf4p-3"),
-            float.fromhex("0x1.223f4p-1"),
-        ),
-        low=float.fromhex("0x1.99d024491ad06p-5"),
-        high=float.fromhex("0x1.11358facc1b36p-4"),
-        error=float.fromhex("0x1.c470af68f6p-34"),
-    ),
-    Fit(
-        coefficients=(
-            float.fromhex("0x1.47fa24p-4"),
-            float.fromhex("0x1.d899eep-1"),
-            float.fromhex("-0x1.b43c06p-2"),
-            float.fromhex("0x1.0c6c68p-2"),
-            float.fromhex("-0x1.72910ap-3"),
-            float.fromhex("0x1.74fb48p-3"),
-        ),
-        low=float.fromhex("0x1.11356d8611e04p-4"),
-        high=float.fromhex("0x1.99d05783228d2p-4"),
-        error=float.fromhex("0x1.d172210633p-33"),
-    ),
-    Fit(
-        coefficients=(
-            float.fromhex("0x1.c4258ap-4"),
-            float.fromhex("0x1.ca7d4cp-1"),
-            float.fromhex("-0x1.9a923cp-2"),
-            float.fromhex("0x1.ea3afp-3"),
-            float.fromhex("-0x1.4ab152p-3"),
-            float.fromhex("0x1.8b6becp-4"),
-        ),
-        low=float.fromhex("0x1.99d024491ad06p-4"),
-        high=float.fromhex("0x1.11358facc1b36p-3"),
-        error=float.fromhex("0x1.26806db2fbp-34"),
-    ),
-    Fit(
-        coefficients=(
-            float.fromhex("0x1.1e668cp-3"),
-            float.fromhex("0x1.bd2e4cp-1"),
-            float.fromhex("-0x1.8314eap-2"),
-            float.fromhex("0x1.c0b312p-3"),
-            float.fromhex("-0x1.27054p-3"),
-            float.fromhex("0x1.4a3688p-3"),
-        ),
-        low=float.fromhex("0x1.11356d8611e04p-3"),
-        high=float.fromhex("0x1.5582f397f2205p-3"),
-        error=float.fromhex("0x1.c17a9e4d22p-34"),
-    ),
-    Fit(
-        coefficients=(
-            float.fromhex("0x1.58e888p-3"),
-            float.fromhex("0x1.b0a48cp-1"),
-            float.fromhex("-0x1.6d95dp-2"),
-            float.fromhex("0x1.9bec0ap-3"),
-            float.fromhex("-0x1.06f6bcp-3"),
-            float.fromhex("0x1.a53bcap-5"),
-        ),
-        low=float.fromhex("0x1.5582c8e796585p-3"),
-        high=float.fromhex("0x1.99d05783228d2p-3"),
-        error=float.fromhex("0x1.04e138c6ecp-34"),
-    ),
-    Fit(
-        coefficients=(
-            float.fromhex("0x1.adbb96p-3"),
-            float.fromhex("0x1.9f16eap-1"),
-            float.fromhex("-0x1.5085bap-2"),
-            float.fromhex("0x1.6bc1f6p-3"),
-            float.fromhex("-0x1.b97eb6p-4"),
-            float.fromhex("0x1.2c2d62p-4"),
-        ),
-        low=float.fromhex("0x1.99d024491ad06p-3"),
-        high=float.fromhex("0x1.11358facc1b36p-2"),
-        error=float.fromhex("0x1.facbb7a73fp-33"),
-    ),
-    Fit(
-        coefficients=(
-            float.fromhex("0x1.0cc44p-2"),
-            float.fromhex("0x1.89ce38p-1"),
-            float.fromhex("-0x1.2ee55ep-2"),
-            float.fromhex("0x1.36a3acp-3"),
-            float.fromhex("-0x1.67064ep-4"),
-            float.fromhex("0x1.9f69b6p-5"),
-        ),
-        low=float.fromhex("0x1.11356d8611e04p-2"),
-        high=float.fromhex("0x1.5582f397f2205p-2"),
-        error=float.fromhex("0x1.677a437a77p-34"),
-    ),
-    Fit(
-        coefficients=(
-            float.fromhex("0x1.40061ep-2"),
-            float.fromhex("0x1.769416p-1"),
-            float.fromhex("-0x1.120a74p-2"),
-            float.fromhex("0x1.0b5242p-3"),
-            float.fromhex("-0x1.264d26p-4"),
-            float.fromhex("0x1.4dcac6p-5"),
-        ),
-        low=float.fromhex("0x1.5582c8e796585p-2"),
-        high=float.fromhex("0x1.99d05783228d2p-2"),
-        error=float.fromhex("0x1.c93e3827e5p-34"),
-    ),
-    Fit(
-        coefficients=(
-            float.fromhex("0x1.70ccfep-2"),
-            float.fromhex("0x1.65277ap-1"),
-            float.fromhex("-0x1.f2473ap-3"),
-            float.fromhex("0x1.cf7d3ap-4"),
-            float.fromhex("-0x1.e39f3ep-5"),
-            float.fromhex("0x1.ab6f1p-6"),
-        ),
-        low=float.fromhex("0x1.99d024491ad06p-2"),
-        high=float.fromhex("0x1.de1dbb6e52f9fp-2"),
-        error=float.fromhex("0x1.e8bc414f41p-34"),
-    ),
-    Fit(
-        coefficients=(
-            float.fromhex("0x1.b5e046p-2"),
-            float.fromhex("0x1.4ddb44p-1"),
-            float.fromhex("-0x1.b36434p-3"),
-            float.fromhex("0x1.7a8882p-4"),
-            float.fromhex("-0x1.72955p-5"),
-            float.fromhex("0x1.857d22p-6"),
-        ),
-        low=float.fromhex("0x1.de1d7faa9f487p-2"),
-        high=float.fromhex("0x1.335c41a259e9ep-1"),
-        error=float.fromhex("0x1.36bcc95dd8p-32"),
-    ),
-    Fit(
-        coefficients=(
-            float.fromhex("0x1.05a888p-1"),
-            float.fromhex("0x1.332172p-1"),
-            float.fromhex("-0x1.70792cp-3"),
-            float.fromhex("0x1.26b376p-4"),
-            float.fromhex("-0x1.09aa5p-5"),
-            float.fromhex("0x1.074822p-6"),
-        ),
-        low=float.fromhex("0x1.335c1b36d41c4p-1"),
-        high=float.fromhex("0x1.77a9a58d8a56bp-1"),
-        error=float.fromhex("0x1.f9ade50e75p-34"),
-    ),
-    Fit(
-        coefficients=(
-            float.fromhex("0x1.2d0ecep-1"),
-            float.fromhex("0x1.1c61fcp-1"),
-            float.fromhex("-0x1.3be98ap-3"),
-            float.fromhex("0x1.d3ec34p-5"),
-            float.fromhex("-0x1.86435cp-6"),
-            float.fromhex("0x1.5735dep-7"),
-        ),
-        low=float.fromhex("0x1.77a9769858945p-1"),
-        high=float.fromhex("0x1.bbf70978bac39p-1"),
-        error=float.fromhex("0x1.f684e8ee9p-35"),
-    ),
-    Fit(
-        coefficients=(
-            float.fromhex("0x1.51aa52p-1"),
-            float.fromhex("0x1.08c272p-1"),
-            float.fromhex("-0x1.11d196p-3"),
-            float.fromhex("0x1.7991a4p-5"),
-            float.fromhex("-0x1.25565p-6"),
-            float.fromhex("0x1.fae0a4p-8"),
-        ),
-        low=float.fromhex("0x1.bbf6d1f9dd0c7p-1"),
-        high=float.fromhex("0x1.002236b1f5984p0"),
-        error=float.fromhex("0x1.049d4cf9fep-34"),
-    ),
+    low=float.fromhex("-0x1.56ab91f8470c9p-4"),
+    high=float.fromhex("0x1.56ab91f8470c9p-4"),
+    error=float.fromhex("0x1.c9b66603f6p-34"),
 )
