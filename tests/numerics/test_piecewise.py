@@ -136,17 +136,18 @@ def test_what_has_no_table_gets_none():
 
 
 def test_a_function_that_changes_little_within_a_piece_has_no_second_words():
-    gentle = fitted([Curve([Side(*LOGISTIC, end=20.0)], 1)], 20.0)
+    value, slope = (lambda a: 4 + LOGISTIC[0](a)), LOGISTIC[1]
+    gentle = fitted([Curve([Side(value, slope, end=20.0)], 1)], 20.0)
     steep = fitted([Curve([Side(lambda a: np.exp(-a), lambda a: -np.exp(-a), end=20.0)], 1)], 20.0)
     rooted = fitted([Curve([Side(*ROOTED, [ROOT], 20.0)], 1)], 20.0)
     assert gentle is not None
     assert gentle.gentle
     largest = 0.0
-    for place, value, *others in gentle.columns.T:
+    for place, entry, *others in gentle.columns.T:
         near = place + np.linspace(-0.1, 0.1, 21)
         rest = sum(c * (near - place) ** power for power, c in enumerate(others, 1))
-        largest = max(largest, np.abs(rest / value).max())
-        assert np.allclose(value + rest, LOGISTIC[0](near), rtol=BESIDE, atol=0)
+        largest = max(largest, np.abs(rest / entry).max())
+        assert np.allclose(entry + rest, value(near), rtol=BESIDE, atol=0)
     assert largest <= 1 / 12
     assert steep is None or not steep.gentle
     assert rooted is not None

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import lru_cache, partial
 from heapq import heappop, heappush
+from math import inf
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from gradsmith.numerics.interpret import Array, interpret
 from gradsmith.numerics.interpreter import DTYPES, run
 from gradsmith.numerics.lower import Scheme, lower
 from gradsmith.numerics.measure import ulp_errors
+from gradsmith.numerics.overflow import ends_of_range
 from gradsmith.numerics.program import F32, F64, Program, Type
 from gradsmith.numerics.shortfall import with_series
 from gradsmith.numerics.stabilise import Stable
@@ -300,9 +302,30 @@ def measured(stable: Stable, scheme: Scheme, reference: Stable | None = None) ->
     found = error(stable, scheme, values, high, low)
     if target.digits != 24 or scheme not in _WITH_SERIES:
         return found
-    more = _many(values, stable.defaults)
-    wide = interpret((reference or stable).expression, more)
-    return max(found, error(stable, scheme, more, wide, np.zeros_like(wide)) - target.budget / 8)
+    more, exact = _many(values, stable.defaults), (reference or stable).expression
+    wide = interpret(exact, more)
+    found = max(found, error(stable, scheme, more, wide, np.zeros_like(wide)) - target.budget / 8)
+    if scheme.double_word and len(values) == 1 and not _ends_alike(stable, scheme, exact, more):
+        return inf
+    return found
+
+
+def _ends_alike(stable: Stable, scheme: Scheme, exact: Expr, values: Columns) -> bool:
+    """Whether the result is infinite just where the exact one is.
+
+    Of an infinite first word the second one says nothing any more.
+    """
+    ((name, column),) = values.items()
+
+    def function(at: Array) -> Array:
+        with np.errstate(all="ignore"):
+            return interpret(exact, {name: at})
+
+    ends = ends_of_range(function, column, stable.target.largest)
+    program = _program(stable, scheme, stored=True)
+    (computed,) = run(program, ends.astype(DTYPES[program.inputs[0][1]]))
+    expected = stable.target.rounded(function(ends))
+    return np.array_equal(np.isinf(computed), np.isinf(expected))
 
 
 def _error(stable: Stable, scheme: Scheme, values: Columns, high: Array, low: Array) -> float:
