@@ -136,8 +136,8 @@ def test_what_has_no_table_gets_none():
 
 
 def test_a_function_that_changes_little_within_a_piece_has_no_second_words():
-    value, slope = (lambda a: 4 + LOGISTIC[0](a)), LOGISTIC[1]
-    gentle = fitted([Curve([Side(value, slope, end=20.0)], 1)], 20.0)
+    value, slope = (lambda a: 2 + LOGISTIC[0](a)), LOGISTIC[1]
+    gentle = fitted([Curve([Side(value, slope, end=12.0)], 1)], 12.0)
     steep = fitted([Curve([Side(lambda a: np.exp(-a), lambda a: -np.exp(-a), end=20.0)], 1)], 20.0)
     rooted = fitted([Curve([Side(*ROOTED, [ROOT], 20.0)], 1)], 20.0)
     assert gentle is not None
