@@ -204,3 +204,13 @@ def test_from_end_to_end(function: InWords) -> None:
         np.testing.assert_array_equal(np.signbit(values[defined]), np.signbit(true[defined]))
         near = np.abs(values.view(np.int32).astype(np.int64) - true.view(np.int32))
     assert near[defined].max() <= 1
+
+
+def test_what_an_exponential_leaves_of_what_is_looked_up() -> None:
+    """Tables that it is multiplied with rely on that; it is no more than needed."""
+    builder = Builder()
+    x = DoubleWord(builder.input("x", F32), range=(-130.0, 0.0))
+    program = builder.program(*words.factors_of_exp(x))
+    at = np.random.default_rng(SEED).uniform(-130, 0, 100_000).astype(np.float32)
+    largest = np.abs(run(program, at)[1]).max()
+    assert 0.99 * words.LARGEST_EXPM1 < largest <= words.LARGEST_EXPM1
