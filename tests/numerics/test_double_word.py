@@ -424,8 +424,8 @@ def test_a_branch_that_is_not_chosen_alone_is_computed_for_all():
 
 
 @pytest.mark.parametrize("ends", [(-1.0, 3.0), (-0.0, 0.0), (-math.inf, math.inf)])
-def test_extrema_of_an_opposite_are_opposites_of_extrema(ends):
-    """To the bit, and without the opposite where it is added to or subtracted from."""
+def test_extrema_are_the_first_number_where_both_are_equal_or_it_is_nan(ends):
+    """To the bit: of zeros of either sign the first."""
     builder = Builder()
     x = builder.input("x", F32)
     found = [f(-x, end) for f in (maximum, minimum) for end in ends]

@@ -28,7 +28,6 @@ from gradsmith.numerics.program import (
     Program,
     Type,
     bits_of_number,
-    number_of_bits,
 )
 
 
@@ -213,14 +212,6 @@ class Builder:
             if self._is_one(yes) and self._is_constant(no):
                 return self.write(Op.SELECT, condition, other, other * no)
         return None
-
-    def opposites(self, a: Value, constant: Value) -> tuple[Value, Value] | None:
-        """The same with the other sign, where that is there: what adds can then subtract."""
-        made, known = self._made(a.number), self._made(constant.number)
-        if made is None or made.op is not Op.NEG or known is None or known.op is not Op.CONST:
-            return None
-        value = number_of_bits(constant.type, known.constant)
-        return Value(self, made.args[0], a.type), self.number(constant.type, -value)
 
     def _is_constant(self, value: Value) -> bool:
         made = self._made(value.number)
@@ -413,16 +404,12 @@ def round_to_odd(a: Value) -> Value:
 def maximum(a: Value, b: Operand) -> Value:
     """The larger; ``a`` where it is NaN."""
     other = a._lifted(b)
-    if (both := a.builder.opposites(a, other)) is not None:
-        return -minimum(*both)
     return a if a.bounds[0] >= other.bounds[1] else select(a < other, other, a)
 
 
 def minimum(a: Value, b: Operand) -> Value:
     """The smaller; ``a`` where it is NaN."""
     other = a._lifted(b)
-    if (both := a.builder.opposites(a, other)) is not None:
-        return -maximum(*both)
     return a if a.bounds[1] <= other.bounds[0] else select(other < a, other, a)
 
 
