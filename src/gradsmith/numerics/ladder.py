@@ -67,6 +67,9 @@ _LEAST_OF_SERIES = 12.0
 _OF_WORDS = 0.1
 """What two words may add: an exponential alone loses 2⁻²⁸ of itself, 1/16 ULP at most."""
 
+_WORTH = 1.1, 2.0
+"""By what factor and by how many operations they must be cheaper to be worth their larger error."""
+
 _OF_TABLES = 0.25
 """What a table may add. Its polynomials are the same few on the whole line, and are known to be
 right between the points of a sample."""
@@ -191,6 +194,8 @@ class _Ways:
         try:
             program = _program(stable, scheme, stored=True)
             price = cost(program, stable.defaults)
+            if scheme is WORDS32:
+                price = _WORTH[0] * price + _WORTH[1]
         except NotImplementedError:
             if not scheme.double_word:
                 raise
