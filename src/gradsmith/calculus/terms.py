@@ -6,13 +6,13 @@ product have an order in which they read well. Nothing here simplifies beyond th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import reduce
 from math import gcd, lcm
 
 from gradsmith.formula.expression import Call, Expr, Number, Symbol, free_symbols
-from gradsmith.formula.vocabulary import ADD, DIV, MUL, NEG, POW, SUB, sqrt
+from gradsmith.formula.vocabulary import ADD, DIV, MUL, NEG, POW, SUB, sqrt, where
 
 ONE = Number(1)
 
@@ -56,6 +56,15 @@ def sum_of_terms(terms: Iterable[tuple[Fraction, Expr]]) -> Expr:
         else:
             total = total - times(-coefficient, rest)
     return total if total is not None else Number(0)
+
+
+def chosen_from(node: Expr) -> Iterator[Expr]:
+    """What a choice, and choices within it, choose from; else the node itself."""
+    if isinstance(node, Call) and node.function is where:
+        for branch in node.args[1:]:
+            yield from chosen_from(branch)
+    else:
+        yield node
 
 
 def split_coefficient(node: Expr) -> tuple[Fraction, Expr]:

@@ -7,10 +7,9 @@ is multiplied once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fractions import Fraction
 
-from gradsmith.calculus.terms import ONE, split_coefficient
+from gradsmith.calculus.terms import ONE, chosen_from, split_coefficient
 from gradsmith.formula.expression import Call, Expr, Number, rebuild, with_args
 from gradsmith.formula.vocabulary import MUL, where
 
@@ -26,7 +25,7 @@ def _inward(node: Expr) -> Expr:
     constant, choice = sorted(node.args, key=_is_choice)
     if not (isinstance(constant, Number) and constant.value and _is_choice(choice)):
         return node
-    parts = [split_coefficient(part) for part in _chosen_from(choice)]
+    parts = [split_coefficient(part) for part in chosen_from(choice)]
     before = 1 + sum(_is_product(coefficient, rest) for coefficient, rest in parts)
     after = sum(_is_product(constant.value * coefficient, rest) for coefficient, rest in parts)
     return _multiplied(constant.value, choice) if after <= before else node
@@ -34,14 +33,6 @@ def _inward(node: Expr) -> Expr:
 
 def _is_choice(node: Expr) -> bool:
     return isinstance(node, Call) and node.function is where
-
-
-def _chosen_from(node: Expr) -> Iterator[Expr]:
-    if isinstance(node, Call) and node.function is where:
-        for branch in node.args[1:]:
-            yield from _chosen_from(branch)
-    else:
-        yield node
 
 
 def _is_product(coefficient: Fraction, rest: Expr) -> bool:

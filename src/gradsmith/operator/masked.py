@@ -11,7 +11,7 @@ Where transforms look on, and where the output tells as much, the general plan h
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +22,7 @@ from torch.autograd.function import Function
 from gradsmith.backends import dispatch, llvm_packing, pages
 from gradsmith.backends.dispatch import Precision
 from gradsmith.calculus.fold import fold
+from gradsmith.calculus.terms import chosen_from
 from gradsmith.formula.expression import Call, Expr, Number, Symbol, free_symbols, substitute
 from gradsmith.formula.vocabulary import LE, NE, where
 from gradsmith.numerics.target import Target
@@ -78,7 +79,7 @@ class Mask:
     def __init__(self, operation: Pointwise, name: str, gradient: Pointwise) -> None:
         self.operation = operation
         self.position = operation.operands.index(name)
-        self.values = tuple(dict.fromkeys(_values(gradient.core)))
+        self.values = tuple(dict.fromkeys(chosen_from(gradient.core)))
         code, g = (unused(own, operation.operands) for own in ("code", "g"))
         core = _decoded(Symbol(code), self.values)
         read = {symbol.name for symbol in free_symbols(core)}
@@ -225,17 +226,9 @@ def _of_codes(operation: Pointwise, name: str) -> Pointwise | None:
     gradient = operation.gradient(name)
     if gradient is None or name not in gradient.arguments:
         return None
-    values = set(_values(gradient.core))
+    values = set(chosen_from(gradient.core))
     constant = all(Symbol(name) not in free_symbols(value) for value in values)
     return gradient if constant and len(values) <= _MOST_VALUES else None
-
-
-def _values(node: Expr) -> Iterator[Expr]:
-    if isinstance(node, Call) and node.function is where:
-        for branch in node.args[1:]:
-            yield from _values(branch)
-    else:
-        yield node
 
 
 class _Codes(NamedTuple):
