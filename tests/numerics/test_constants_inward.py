@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradsmith.formula.expression import Expr, Number, Symbol
-from gradsmith.formula.vocabulary import LT, exp, where
+from gradsmith.formula.vocabulary import LT, abs_, exp, where
 from gradsmith.numerics.constants_inward import constants_inward
 from gradsmith.numerics.interpret import interpret
 
@@ -38,7 +38,7 @@ def test_where_products_are_not_more(given: Expr, expected: Expr) -> None:
 
 
 constants = st.sampled_from([-3, -1, 1, 2, 5]).map(Number)
-leaves = st.one_of(constants, st.just(x), st.just(exp(x)))
+leaves = st.one_of(constants, st.just(x), st.just(abs_(x)))
 trees = st.recursive(
     leaves,
     lambda inner: st.one_of(
@@ -53,6 +53,5 @@ trees = st.recursive(
 @settings(max_examples=300, derandomize=True)
 def test_the_value_is_the_same(tree: Expr) -> None:
     at = {"x": np.array([-2.0, -0.5, 0.0, 1.0, 3.0])}
-    np.testing.assert_allclose(
-        interpret(constants_inward(tree), at), interpret(tree, at), rtol=1e-15, atol=0
-    )
+    # Products of few digits are exact in either order.
+    np.testing.assert_array_equal(interpret(constants_inward(tree), at), interpret(tree, at))

@@ -104,10 +104,10 @@ def schemes(
     wide = ((SHORT64, target.budget), (FULL64, target.budget))
     if target.digits == 53:
         return wide[1:]
-    may_be_words = alone if in_words is None else in_words
+    budget = _OF_WORDS if target.digits == 24 else target.budget
+    words = ((WORDS32, budget),) * (alone if in_words is None else in_words)
     if target.digits != 24:
-        return (*((WORDS32, target.budget),) * may_be_words, *wide)
-    words = ((WORDS32, _OF_WORDS),) * may_be_words
+        return (*words, *wide)
     plain = ((PLAIN32, _FOUND * max_ulp if max_ulp > 1 else ONE_ROUNDING),)
     return (*plain * alone, *words, *wide)
 
@@ -323,8 +323,7 @@ def _ends_alike(stable: Stable, scheme: Scheme, exact: Expr, values: Columns) ->
     ((name, column),) = values.items()
 
     def function(at: Array) -> Array:
-        with np.errstate(all="ignore"):
-            return interpret(exact, {name: at})
+        return interpret(exact, {name: at})
 
     ends = ends_of_range(function, column, stable.target.largest)
     program = _program(stable, scheme, stored=True)

@@ -25,14 +25,14 @@ def ends_of_range(function: Callable[[Array], Array], at: Array, largest: float)
         largest: the largest finite number.
     """
     at = np.sort([*at, -largest, largest])
-    beyond = ~(np.abs(function(at)) <= largest)
-    between = np.flatnonzero(beyond[:-1] != beyond[1:])
-    inside = np.where(beyond[between], at[between + 1], at[between])
-    outside = np.where(beyond[between], at[between], at[between + 1])
+    within = np.abs(function(at)) <= largest  # NaN is not
+    between = np.flatnonzero(within[:-1] != within[1:])
+    inside = np.where(within[between], at[between], at[between + 1])
+    outside = np.where(within[between], at[between + 1], at[between])
     for _ in range(_HALVINGS):
         middle = inside / 2 + outside / 2
-        out = ~(np.abs(function(middle)) <= largest)
-        inside, outside = np.where(out, inside, middle), np.where(out, middle, outside)
+        held = np.abs(function(middle)) <= largest
+        inside, outside = np.where(held, middle, inside), np.where(held, outside, middle)
     found = inside.astype(np.float32)
     beside = [found]
     for direction in (np.float32(-np.inf), np.float32(np.inf)):

@@ -100,17 +100,14 @@ def test_values_and_slopes_need_no_second_word(number: int) -> None:
 @PIECES
 def test_the_table_is_one_of_float32_and_without_gaps(number: int) -> None:
     low, high = ends_of(number)
-    place, value, slope = data.LOG1P_PLACES[number], *entries_of(number)
+    columns = data.LOG1P_PLACES, data.LOG1P_VALUES, data.LOG1P_SLOPES
+    place, value, slope = (column[number] for column in columns)
     assert all(float(np.float32(c)) == c for c in (place, value, slope))
     # The polynomial in slope·distance is one for distances up to these.
     reach = max(high * (1 + BEYOND) - place, place - low * (1 - BEYOND)) * slope
     assert reach <= data.LOG1P_CURVE.high == -data.LOG1P_CURVE.low
     assert low <= place < high
     assert number < COUNT - 1 or high > 1
-
-
-def entries_of(number: int) -> tuple[float, float]:
-    return data.LOG1P_VALUES[number], data.LOG1P_SLOPES[number]
 
 
 @PIECES
