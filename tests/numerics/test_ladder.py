@@ -8,20 +8,19 @@ import numpy as np
 import pytest
 
 from gradsmith.formula.parse import parse
+from gradsmith.numerics.fit import Fit, fit
 from gradsmith.numerics.ladder import (
     FULL64,
     PLAIN32,
     SHORT32,
     SHORT64,
     WORDS32,
-    Fit,
     choose,
-    fit,
-    measured,
     schemes,
 )
 from gradsmith.numerics.stabilise import stabilise
 from gradsmith.numerics.target import BFLOAT16, FLOAT16, FLOAT32, FLOAT64
+from gradsmith.numerics.trial import measured
 
 
 def stable(text, target=FLOAT32, **parameters):

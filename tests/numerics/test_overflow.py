@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from gradsmith.formula.parse import parse
-from gradsmith.numerics.ladder import WORDS32, choose, measured
+from gradsmith.numerics.ladder import WORDS32, choose
 from gradsmith.numerics.overflow import ends_of_range
 from gradsmith.numerics.stabilise import stabilise
 from gradsmith.numerics.target import FLOAT32
+from gradsmith.numerics.trial import measured
 
 LARGEST = float(np.finfo(np.float32).max)
 AT = np.concatenate([-np.exp2(np.arange(-10.0, 127.5)), np.exp2(np.arange(-10.0, 127.5))])

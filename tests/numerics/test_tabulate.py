@@ -18,12 +18,13 @@ from gradsmith.formula.expression import Symbol
 from gradsmith.formula.nodes import of_nodes, to_nodes
 from gradsmith.formula.parse import parse
 from gradsmith.numerics.interpreter import run
-from gradsmith.numerics.ladder import FULL64, SHORT64, WORDS32, Way, choose, has_table, measured
+from gradsmith.numerics.ladder import FULL64, SHORT64, WORDS32, Way, choose, has_table
 from gradsmith.numerics.lower import lower
 from gradsmith.numerics.program import F32
 from gradsmith.numerics.stabilise import stabilise
 from gradsmith.numerics.tabulate import tabulated_forms
 from gradsmith.numerics.target import BFLOAT16, FLOAT32
+from gradsmith.numerics.trial import measured
 
 SIGMOID = "1/(1 + exp(-x))"
 FORMS = {
@@ -80,7 +81,7 @@ def inputs(count=4000):
     return np.concatenate(groups).astype(np.float32)
 
 
-@pytest.mark.parametrize("name", ["silu′", "gelu", "gelu′", "mish", "scaled silu′"])
+@pytest.mark.parametrize("name", ["gelu", "gelu′"])
 def test_it_is_chosen(name):
     way = choose(stable(FORMS[name]), alone=True)
     assert way.scheme is WORDS32

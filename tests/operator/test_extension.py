@@ -10,7 +10,7 @@ from torch.autograd import grad, gradcheck, gradgradcheck
 
 from gradsmith.activation import Activation
 from gradsmith.backends import dispatch
-from gradsmith.numerics.ladder import Fit, fit
+from gradsmith.numerics.fit import Fit, fit
 from tests.operator.extension_calls import (
     ALL,
     BY_OUTPUT,

@@ -81,20 +81,21 @@ class Arithmetic:
 
 def of_words(kind: Type, accuracy: Accuracy) -> Arithmetic:
     """Numbers of that format, and functions of that accuracy."""
-    narrow = kind is F32 and accuracy is Accuracy.SHORT
+    short = accuracy is Accuracy.SHORT
+    narrow = kind is F32 and short
     return Arithmetic(
         kind,
         number=lambda builder, value: builder.number(kind, value),
         taken=partial(converted, kind=kind),
-        rounded=_in_steps if accuracy is Accuracy.SHORT else converted,
+        rounded=_in_steps if short else converted,
         rules={**_OF_WORDS, v.MUL: _product} if narrow else _OF_WORDS,
         extrema={v.maximum: maximum, v.minimum: minimum},
         functions={f: partial(_of_accuracy, writes, accuracy) for f, writes in ELEMENTARY.items()},
         tables={v.tabulated: tabulated_short.tabulated} if narrow else {},
-        within=dict.fromkeys((v.exp, v.expm1, v.log1p), _between) if narrow else {},
+        within=dict.fromkeys((v.exp, v.expm1, v.log1p), _between) if short else {},
         power=partial(_power, accuracy),
         fuses=True,
-        divides=accuracy is not Accuracy.SHORT,
+        divides=not short,
     )
 
 

@@ -8,6 +8,8 @@ from gradsmith.numerics.program import F32, F64, Op, Program
 
 # Measured on one core with 512-bit vectors, a float32 operation on one lane being 1.
 _WIDE = 2.25
+# Between that, where one instruction looks up in 32 numbers, and 256 bits, where it is one in 8.
+_LOOKUP = {16: 2.0, 32: 4.0}
 _CONVERSION = 4.0
 _SLOW = {
     (Op.DIV, F32): 10.0,
@@ -33,6 +35,8 @@ def cost(program: Program, numbers: Collection[str] = ()) -> float:
             slow += _SLOW[instruction.op, instruction.type]
         elif instruction.op is Op.CONVERT:
             quick += _CONVERSION
+        elif instruction.op is Op.LOOKUP:
+            quick += _LOOKUP.get(len(instruction.table), 1.0)
         elif instruction.op is not Op.BITS:
             kinds = (program.type_of(arg) for arg in instruction.args)
             quick += _WIDE if any(kind.bits == 64 for kind in kinds) else 1.0

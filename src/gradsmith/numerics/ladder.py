@@ -11,31 +11,26 @@ just accurate enough.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from ctypes import c_float
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
-from enum import Enum
-from functools import lru_cache, partial
+from functools import partial
 from heapq import heappop, heappush
-from math import inf
 
 import numpy as np
 
 from gradsmith.formula.expression import Call, Expr, walk
 from gradsmith.formula.vocabulary import tabulated
 from gradsmith.numerics.cost import cost
-from gradsmith.numerics.draws import Draws
 from gradsmith.numerics.elementary.accuracy import Accuracy
-from gradsmith.numerics.interpret import Array, interpret
-from gradsmith.numerics.interpreter import DTYPES, run
-from gradsmith.numerics.lower import Scheme, lower
-from gradsmith.numerics.measure import ulp_errors
-from gradsmith.numerics.overflow import ends_of_range
-from gradsmith.numerics.program import F32, F64, Program, Type
+from gradsmith.numerics.exact_roots import ALLOWED, with_exact_roots
+from gradsmith.numerics.lower import Scheme
+from gradsmith.numerics.one_sided import one_sided
+from gradsmith.numerics.program import F32, F64
 from gradsmith.numerics.shortfall import with_series
 from gradsmith.numerics.stabilise import Stable
 from gradsmith.numerics.tabulate import tabulated_forms
 from gradsmith.numerics.target import Target
+from gradsmith.numerics.trial import evaluated, measured, program_of
 from gradsmith.numerics.underflow import split_deep_exponentials
 
 SHORT32 = Scheme(F32, Accuracy.SHORT)
@@ -47,6 +42,8 @@ SCHEMES = (SHORT32, PLAIN32, WORDS32, SHORT64, FULL64)
 """Each is nowhere less accurate than the ones before it."""
 
 _WITH_SERIES = (WORDS32, SHORT64)
+_WITH_RANGE = (SHORT32, SHORT64)
+"""What is computed in has more of it than the result."""
 
 ONE_ROUNDING = 0.51
 """The error of a result that is rounded once is 1/2 ULP. A sample cannot tell 0.9 from 1.1, so
@@ -74,16 +71,7 @@ _OF_TABLES = 0.25
 """What a table may add. Its polynomials are the same few on the whole line, and are known to be
 right between the points of a sample."""
 
-_TINY = 2.0**-100
-"""Below this the second word of a float32 is subnormal, and loses digits."""
-_EACH = 4  # points with the same exponent
-_DENSE = np.arange(-12, 7), 40  # and where most formulas bend, so many more
-Columns = Mapping[str, Array]
-
 _ALIKE = 1.01  # errors up to this ratio
-
-_ROUNDED_TWICE = 0.76
-"""What is left of them: a subnormal result is rounded to 24 digits, then to those it has."""
 
 
 def schemes(
@@ -120,11 +108,14 @@ class Way:
         scheme: the precision, and that of the elementary functions.
         stable: what is computed; its expression may have series that only this scheme needs.
         error: the largest one found, in ULP of the target, before the final rounding.
+        particular: whether the expression is for this scheme alone: it has a table of words, or
+            constants that make up for what the scheme gets wrong.
     """
 
     scheme: Scheme
     stable: Stable
     error: float
+    particular: bool = False
 
 
 def choose(
@@ -145,11 +136,14 @@ def choose(
     for scheme, budget in tried:
         if scheme is not FULL64 or len(tried) == 1:  # else after what is cheaper
             ways.enter(stable, scheme, budget)
+        if scheme in _WITH_RANGE:
+            for form in one_sided(stable.expression, scheme.compute):
+                ways.enter(replace(stable, expression=form), scheme, budget)
     ways.may_have_table()
     measured_ways: list[Way] = []
     while (way := ways.cheapest()) is not None:
         error = measured(way.stable, way.scheme, stable)
-        measured_ways.append(Way(way.scheme, way.stable, error))
+        measured_ways.append(Way(way.scheme, way.stable, error, way.particular))
         if error <= way.budget:
             return measured_ways[-1]
         ways.enter_in_place_of(way)
@@ -172,10 +166,12 @@ class _Open:
     """A way that is not measured yet, or has to get series first."""
 
     price: float
+    bare: bool  # something may be done for it where it loses digits
     serial: int
     scheme: Scheme = field(compare=False)
     stable: Stable = field(compare=False)
     budget: float = field(compare=False)
+    particular: bool = field(compare=False, default=False)  # see Way
     lossy: bool = field(compare=False, default=False)  # it was measured, and needs series
 
 
@@ -189,10 +185,17 @@ class _Ways:
         self._tables: Iterator[Expr] = iter(())
         self._has_table = False  # one that was made waits to be measured
 
-    def enter(self, stable: Stable, scheme: Scheme, budget: float) -> None:
+    def enter(
+        self,
+        stable: Stable,
+        scheme: Scheme,
+        budget: float,
+        bare: bool = True,
+        particular: bool = False,
+    ) -> None:
         """Adds a way, unless it has no instructions."""
         try:
-            program = _program(stable, scheme, stored=True)
+            program = program_of(stable, scheme, stored=True)
             price = cost(program, stable.defaults)
             if scheme is WORDS32:
                 price = _WORTH[0] * price + _WORTH[1]
@@ -201,7 +204,8 @@ class _Ways:
                 raise
         else:
             self._entered += 1
-            heappush(self._open, _Open(price, self._entered, scheme, stable, budget))
+            way = _Open(price, bare, self._entered, scheme, stable, budget, particular)
+            heappush(self._open, way)
 
     def may_have_table(self) -> None:
         """From now on tables are made where all that is left is dear; for what tables hold for."""
@@ -216,10 +220,10 @@ class _Ways:
             if not way.lossy:
                 self._has_table = self._has_table and not has_table(way.stable.expression)
                 return way
-            expression = with_series(self.stable, partial(_evaluated, self.stable, way.scheme))
-            if expression is not self.stable.expression:
-                mended = replace(self.stable, expression=expression)
-                self.enter(mended, way.scheme, way.budget)
+            expression = with_series(way.stable, partial(evaluated, way.stable, way.scheme))
+            if expression is not way.stable.expression:
+                mended = replace(way.stable, expression=expression)
+                self.enter(mended, way.scheme, way.budget, bare=False)
         return None
 
     def _enter_table(self) -> None:
@@ -232,24 +236,29 @@ class _Ways:
         with np.errstate(over="ignore", invalid="ignore"):  # what does not fit becomes no table
             form = next(self._tables, None)
         if form is not None:
-            self.enter(replace(self.stable, expression=form), scheme, budget)
+            tabulated = replace(self.stable, expression=form)
+            self.enter(tabulated, scheme, budget, bare=False, particular=True)
             self._has_table = True
 
     def enter_in_place_of(self, way: _Open) -> None:
         """Adds what may keep a budget that this way did not keep."""
-        stable = self.stable
-        if way.stable is not stable:
+        if not way.bare:
             return
-        if way.scheme in _WITH_SERIES and stable.target.digits == 24:
+        stable, scheme = way.stable, way.scheme
+        if scheme in _WITH_SERIES and stable.target.digits == 24:
+            tuned = with_exact_roots(stable, partial(evaluated, stable, scheme))
+            if tuned is not None:
+                exact = replace(stable, expression=tuned)
+                self.enter(exact, scheme, ALLOWED, bare=False, particular=True)
             dearer = way.price + _LEAST_OF_SERIES
             heappush(self._open, replace(way, price=dearer, lossy=True))
-        if way.scheme is SHORT64:
+        if scheme is SHORT64:
             self.enter(stable, FULL64, way.budget)
-        if way.scheme is SHORT32:
+        if scheme is SHORT32:
             # One word has the range for an exponential or for its square, and not for both.
-            expression = split_deep_exponentials(stable.expression, stable.defaults, stable.target)
-            if expression is not stable.expression:
-                self.enter(replace(stable, expression=expression), SHORT32, way.budget)
+            split = split_deep_exponentials(stable.expression, stable.defaults, stable.target)
+            if split is not stable.expression:
+                self.enter(replace(stable, expression=split), scheme, way.budget, bare=False)
 
 
 def has_table(expression: Expr) -> bool:
@@ -260,152 +269,3 @@ def has_table(expression: Expr) -> bool:
 def rank(scheme: Scheme) -> int:
     """Of two schemes for one expression, the one of higher rank is nowhere less accurate."""
     return SCHEMES.index(scheme)
-
-
-MODERATE = 2.0**60
-"""The largest size of a number that fits float32; the smallest is its inverse."""
-
-
-class Fit(Enum):
-    """How float32 holds a number, far from the ends of its range."""
-
-    ONE_WORD = 1
-    TWO_WORDS = 2
-    """Closely enough."""
-    NONE = 3
-
-    __hash__ = object.__hash__  # half of the time that a look-up takes
-
-
-WORDS = (Fit.ONE_WORD, Fit.TWO_WORDS)
-
-
-@lru_cache(maxsize=1024)
-def fit(value: float) -> Fit:
-    """How float32 holds a float64; calls ask for the same few again and again."""
-    if value == 0:
-        return Fit.ONE_WORD
-    if not 1 / MODERATE <= abs(value) <= MODERATE:
-        return Fit.NONE
-    return Fit.ONE_WORD if c_float(value).value == value else Fit.TWO_WORDS
-
-
-def measured(stable: Stable, scheme: Scheme, reference: Stable | None = None) -> float:
-    """The largest error of the Program on the points of the expression, in ULP of the target.
-
-    Of double words it is that of the sum, before it is rounded to one word. Ways that have few
-    digits or little range to spare are compared with float64 in full at many more points.
-
-    Args:
-        stable: what is computed.
-        scheme: how.
-        reference: what to compare with there, by default ``stable`` itself.
-    """
-    values, target = stable.points.values, stable.target
-    high, low = stable.points.high, stable.points.low
-    error = _error_of_words if scheme.double_word else _error
-    found = error(stable, scheme, values, high, low)
-    if target.digits != 24 or scheme not in _WITH_SERIES:
-        return found
-    more, exact = _many(values, stable.defaults), (reference or stable).expression
-    wide = interpret(exact, more)
-    found = max(found, error(stable, scheme, more, wide, np.zeros_like(wide)) - target.budget / 8)
-    if scheme.double_word and len(values) == 1 and not _ends_alike(stable, scheme, exact, more):
-        return inf
-    return found
-
-
-def _ends_alike(stable: Stable, scheme: Scheme, exact: Expr, values: Columns) -> bool:
-    """Whether the result is infinite just where the exact one is.
-
-    Of an infinite first word the second one says nothing any more.
-    """
-    ((name, column),) = values.items()
-
-    def function(at: Array) -> Array:
-        return interpret(exact, {name: at})
-
-    ends = ends_of_range(function, column, stable.target.largest)
-    program = _program(stable, scheme, stored=True)
-    (computed,) = run(program, ends.astype(DTYPES[program.inputs[0][1]]))
-    expected = stable.target.rounded(function(ends))
-    return np.array_equal(np.isinf(computed), np.isinf(expected))
-
-
-def _error(stable: Stable, scheme: Scheme, values: Columns, high: Array, low: Array) -> float:
-    computed = _computed(stable, scheme, values)
-    return float(ulp_errors(computed, high, low, stable.target).max(initial=0.0))
-
-
-def _error_of_words(
-    stable: Stable, scheme: Scheme, values: Columns, high: Array, low: Array
-) -> float:
-    sums = _computed(stable, scheme, values, F64)
-    rounded = ulp_errors(stable.target.rounded(sums), high, low, stable.target)
-    errors = ulp_errors(sums, high, low, stable.target)
-    errors = np.where(np.abs(high) < _TINY, np.maximum(rounded - _ROUNDED_TWICE, 0.0), errors)
-    return float(errors.max(initial=0.0))
-
-
-def _many(values: Columns, parameters: Collection[str]) -> Columns:
-    """Numbers of every size for each input, and for parameters those that they already have."""
-    draws = Draws(20240229)  # any fixed seed: choices must repeat
-    exponents = np.concatenate([np.tile(np.arange(-149, 128), _EACH), np.tile(*_DENSE)])
-    more = {}
-    for name, column in values.items():
-        if name in parameters:
-            more[name] = draws.choice(sorted(set(column.tolist())), len(exponents))
-        else:
-            sizes = np.ldexp(draws.uniform(1, 2, len(exponents)), exponents)
-            signed = sizes * draws.choice([-1.0, 1.0], len(exponents))
-            more[name] = draws.shuffled(signed.astype(np.float32).astype(np.float64))
-    return more
-
-
-def _evaluated(stable: Stable, scheme: Scheme, expression: Expr, values: Columns) -> Array:
-    """The values of another expression, before they are rounded."""
-    return _computed(replace(stable, expression=expression), scheme, values, F64)
-
-
-def _computed(stable: Stable, scheme: Scheme, values: Columns, kind: Type | None = None) -> Array:
-    """The results at some points, as numbers of a format."""
-    program = _program(stable, scheme, kind)
-    columns = [
-        column.astype(DTYPES[given])
-        for column, (_, given) in zip(values.values(), program.inputs, strict=True)
-    ]
-    result: Array = run(program, *columns)[0].astype(np.float64)
-    return result
-
-
-def _program(
-    stable: Stable, scheme: Scheme, kind: Type | None = None, stored: bool = False
-) -> Program:
-    """The Program of the expression.
-
-    Args:
-        stable: the expression.
-        scheme: how to compute.
-        kind: of the result.
-        stored: whether inputs and result are float32 as tensors of it are; else inputs are exact.
-    """
-    inputs = dict.fromkeys(stable.points.values, scheme.compute)
-    if scheme.double_word or (stored and stable.target.digits == 24):
-        kind = F32 if stored else kind
-        for name, column in stable.points.values.items():
-            with np.errstate(over="ignore"):
-                exact = np.array_equal(column.astype(np.float32), column)
-            inputs[name] = F32 if exact else F64
-    return _lowered(stable.expression, tuple(inputs.items()), scheme, kind, tuple(stable.defaults))
-
-
-@lru_cache(maxsize=16)
-def _lowered(
-    expression: Expr,
-    inputs: tuple[tuple[str, Type], ...],
-    scheme: Scheme,
-    kind: Type | None,
-    scalars: tuple[str, ...],
-) -> Program:
-    """Kept, for the same is run at several sets of points in turn."""
-    return lower((expression,), dict(inputs), scheme, kind, scalars)

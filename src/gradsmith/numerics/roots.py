@@ -8,7 +8,7 @@ arithmetic. The radius is the smallest outside of which the expression itself is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
@@ -63,22 +63,32 @@ def expand_near_roots(
         return expression
     exact = Evaluator(root, (x.name,))
     parity = _parity(exact)
-    found = [_refined(exact, low, up) for low, up in brackets[:_NEAREST]]
-    places = [place for place in found if place is not None]
-    if exact(0.0).contains(0):
-        places.append(arb(0))
     series = 0
-    for place in places:
-        if place == 0 or (parity and place < 0):
+    for place, reach in reaches(places_of_roots(exact, brackets)):
+        if parity and place < 0:
             continue
-        others = [abs(place - other) for other in places if other is not place]
-        reach = min((float(d.mid()) / 2 for d in others), default=4.0)
-        new = _with_series(expression, root, exact, x, place, parity, reach, target, evaluate)
+        rings = Rings(root, x, place, reach, target, evaluate)
+        new = _with_series(expression, exact, x, place, parity, target, rings)
         if new is not expression:
             expression, series = new, series + 1
         if series == _MOST:
             break
     return expression
+
+
+def places_of_roots(exact: Evaluator, brackets: Sequence[tuple[float, float]]) -> list[arb]:
+    """The roots in the first few brackets, to three times the precision; and 0 where it is one."""
+    found = [_refined(exact, low, up) for low, up in brackets[:_NEAREST]]
+    places = [place for place in found if place is not None]
+    return [*places, arb(0)] if exact(0.0).contains(0) else places
+
+
+def reaches(places: Sequence[arb]) -> Iterator[tuple[arb, float]]:
+    """Roots other than 0, and half of how far it is to the next one."""
+    for place in places:
+        others = [abs(place - other) for other in places if other is not place]
+        if place != 0:
+            yield place, min((float(d.mid()) / 2 for d in others), default=4.0)
 
 
 def _parity(exact: Evaluator) -> int:
@@ -123,22 +133,14 @@ def _refined(exact: Evaluator, low: float, up: float) -> arb | None:
 
 def _with_series(
     expression: Expr,
-    root: Expr,
     exact: Evaluator,
     x: Symbol,
     place: arb,
     parity: int,
-    reach: float,
     target: Target,
-    evaluate: Evaluate | None,
+    rings: Rings,
 ) -> Expr:
-    size = float(abs(place).mid())
-    scale = min(1.0, 2 * size)
-    wide = {r * size for r in _WIDE if r * size > _RADII[-1]}
-    radii = sorted(r for r in wide | {r * scale for r in _RADII} if r < reach)
-    if not radii:
-        return expression
-    rings = _Rings(root, x, place, radii, target, evaluate)
+    radii = rings.radii
     before = rings.losses(expression)
     lossy = np.flatnonzero(before)
     if not lossy.size:
@@ -168,38 +170,51 @@ def _with_series(
     return best
 
 
-class _Rings:
-    """Points at growing distances from a root, in rings between two radii."""
+class Rings:
+    """Points at growing distances from a root, in rings between two radii.
+
+    Attributes:
+        radii: the outer ones, none of them as large as what was allowed.
+    """
 
     def __init__(
         self,
         root: Expr,
         x: Symbol,
         place: arb,
-        radii: Sequence[float],
+        reach: float,
         target: Target,
         evaluate: Evaluate | None,
     ) -> None:
         self._target = target
         self._evaluate = evaluate or partial(interpret, compute=target.compute)
-        self._count = len(radii)
+        size = float(abs(place).mid())
+        scale = min(1.0, 2 * size)
+        wide = {r * size for r in _WIDE if r * size > _RADII[-1]}
+        self.radii = sorted(r for r in wide | {r * scale for r in _RADII} if r < reach)
         centre = float(place.mid())
         draws = Draws(31)  # any fixed seed: definitions must repeat
         signs = np.tile([1.0, -1.0], _PER_RING)
         points = [
             centre + signs * draws.uniform(inner, outer, 2 * _PER_RING)
-            for inner, outer in pairwise((0.0, *radii))
+            for inner, outer in pairwise((0.0, *self.radii))
         ]
-        self._values = {x.name: target.rounded(np.concatenate(points))}
+        self._values = {x.name: target.rounded(np.concatenate([*points, np.empty(0)]))}
         self._high, self._low = exact_values(root, (x.name,), self._values)
 
     def losses(self, expression: Expr) -> Array:
         """The bits lost in each ring, from the root outwards."""
-        computed = self._evaluate(expression, self._values)
-        errors = ulp_errors(computed, self._high, self._low, self._target)
-        lost = np.log2(np.maximum(errors / self._target.aim, 1.0))
-        losses: Array = lost.reshape(self._count, -1).sum(axis=1)
+        lost = np.log2(np.maximum(self._errors(expression) / self._target.aim, 1.0))
+        losses: Array = lost.reshape(len(self.radii), -1).sum(axis=1)
         return losses
+
+    def most_wrong(self, expression: Expr) -> float:
+        """The largest error, in ULP."""
+        return float(self._errors(expression).max(initial=0.0))
+
+    def _errors(self, expression: Expr) -> Array:
+        computed = self._evaluate(expression, self._values)
+        return ulp_errors(computed, self._high, self._low, self._target)
 
 
 def _split(place: arb, target: Target) -> tuple[Number, Fraction]:

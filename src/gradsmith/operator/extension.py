@@ -30,7 +30,7 @@ import torch
 
 from gradsmith.backends import dispatch, folder, pages, threads
 from gradsmith.backends.cache import store
-from gradsmith.numerics.ladder import MODERATE, WORDS, Fit
+from gradsmith.numerics.fit import MODERATE, WORDS, Fit
 from gradsmith.operator.layout import SHORTEST, WHOLE
 from gradsmith.operator.usual import USUAL
 

@@ -14,7 +14,8 @@ from gradsmith.backends import dispatch
 from gradsmith.backends.dispatch import Precision
 from gradsmith.backends.llvm import NativeKernel
 from gradsmith.formula.expression import Expr, free_symbols
-from gradsmith.numerics.ladder import WORDS, Fit, fit, has_table, rank
+from gradsmith.numerics.fit import WORDS, Fit, fit
+from gradsmith.numerics.ladder import rank
 from gradsmith.numerics.lower import Scheme
 from gradsmith.numerics.target import Target
 from gradsmith.operator import extension
@@ -37,11 +38,13 @@ class Computation:
         expression: over the operands, factors included.
         target: the format and precision that it was found for.
         scheme: the precision, and that of the elementary functions.
+        particular: whether the expression is for this scheme alone.
     """
 
     expression: Expr
     target: Target
     scheme: Scheme
+    particular: bool = False
 
 
 _HELD = (torch.float32, torch.float16, torch.bfloat16)
@@ -160,8 +163,7 @@ def compiled(
     best = max(each, key=lambda one: (one.target.compute == "float64", rank(one.scheme)))
     expressions = [
         one.expression
-        if one.target is best.target
-        and (one.scheme is best.scheme or not has_table(one.expression))
+        if one.target is best.target and (one.scheme is best.scheme or not one.particular)
         else operation.expression_for(best.target)
         for operation, one in zip(operations, each, strict=True)
     ]

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gradsmith.backends import dispatch, pages
 from gradsmith.backends.dispatch import Precision
-from gradsmith.numerics.ladder import Fit, fit
+from gradsmith.numerics.fit import Fit, fit
 from gradsmith.operator.broadcast import common_shape
 from gradsmith.operator.kernels import Kernel, lookup
 from gradsmith.operator.layout import Layout, arrange, empty_result, is_dense

@@ -78,7 +78,7 @@ class Numerical:
             precision: of the result.
             alone: whether float32 may be computed in float32: every operand must be one.
             in_words: whether it may be in two float32: every operand must be one, or a number of
-                that fits two (:class:`~gradsmith.numerics.ladder.Fit`); left out, as ``alone``.
+                that fits two (:class:`~gradsmith.numerics.fit.Fit`); left out, as ``alone``.
         """
         in_words = alone if in_words is None else in_words
         key = (precision, alone, in_words)
@@ -95,4 +95,5 @@ class Numerical:
         wider = precision.wider
         if way.error > target.budget and way.scheme is PLAIN32 and wider is not None:
             return self.computation_for(wider, alone, in_words)
-        return Computation(self._times_factors(way.stable.expression), target, way.scheme)
+        expression = self._times_factors(way.stable.expression)
+        return Computation(expression, target, way.scheme, way.particular)

@@ -77,11 +77,13 @@ def way(stable: Stable, alone: bool, max_ulp: float, in_words: bool) -> Way:
     def read(record: Mapping[str, Any]) -> Way:
         (expression,) = of_nodes(record["form"])
         scheme = SCHEMES[record["scheme"]]
-        return Way(scheme, replace(stable, expression=expression), float(record["error"]))
+        at = replace(stable, expression=expression)
+        return Way(scheme, at, float(record["error"]), bool(record["particular"]))
 
     def written(found: Way) -> dict[str, Any]:
         form = to_nodes(found.stable.expression)
-        return {"form": form, "scheme": rank(found.scheme), "error": found.error}
+        record = {"form": form, "scheme": rank(found.scheme), "error": found.error}
+        return {**record, "particular": found.particular}
 
     forms = to_nodes(stable.root, stable.expression)
     given = [list(stable.arguments), dict(stable.defaults), repr(stable.target)]

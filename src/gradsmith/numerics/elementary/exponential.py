@@ -127,8 +127,9 @@ def expm1_parts(x: Value, halved: bool) -> tuple[Value, Value]:
 def _expm1_short(x: Value) -> Value:
     # Where 2ᵏ is infinite, r must not be negative: that would subtract infinities.
     bias, step = LAYOUTS[F64].bias, data.LN2_SHORT
-    below = maximum(x, _MINUS_ONE[F64])
-    held = select(below > (bias + 0.25) * step, (bias + 1.25) * step, below)
+    held = maximum(x, _MINUS_ONE[F64])
+    if x.bounds[1] > (bias + 0.25) * step:
+        held = select(held > (bias + 0.25) * step, (bias + 1.25) * step, held)
     exponent, r = reduce_quickly(held, bias)
     scale = power_of_two(exponent)
     # −(1 − 2ᵏ) is −0 for k = 0, and leaves the sign of x = −0.
