@@ -1,18 +1,21 @@
 """How long it takes until a formula works: the import, and a new formula's first gradient.
 
 Each figure is the median of fresh processes, run in turn, with the smallest and the largest; the
-goals are those of the first release: 0.3 s each. ``python benchmarks/startup.py [runs]``.
+goals are those of the first release: 0.3 s each. ``python benchmarks/startup.py [--rounds N]``.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
+
+from gradsmith.bench.machine import Machine
 
 GOAL = 0.3  # seconds
 
@@ -66,7 +69,11 @@ def seconds(code: str) -> float:
 
 def main() -> None:
     """Run everything in turn and print the table and the JSON record."""
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--output", type=Path, help="left out: benchmarks/results/startup.json")
+    given = parser.parse_args()
+    runs = given.rounds
     jobs = {"import gradsmith after torch": IMPORT}
     for formula in FORMULAS:
         jobs[f"first gradient: {formula}"] = FIRST_GRADIENT.format(formula=formula)
@@ -86,17 +93,11 @@ def main() -> None:
             f"{name:{width}}  {middle:7.3f} {min(values):7.3f} {max(values):7.3f}   "
             f"{middle / GOAL:4.0%}"
         )
-    import torch
-
-    machine = {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "machine": platform.machine(),
-        "cores": torch.get_num_threads(),
-    }
-    path = Path(__file__).parent / "results" / "startup.json"
+    path = given.output or Path(__file__).parent / "results" / "startup.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({"machine": machine, "seconds": record}, indent=2) + "\n")
+    path.write_text(
+        json.dumps({"machine": asdict(Machine.here()), "seconds": record}, indent=2) + "\n"
+    )
     print(f"written to {path}")
 
 

@@ -299,8 +299,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "a constant moved away from the root instead of to it",
         "numerics/exact_roots.py",
-        "yield _changed(expression, node, i, known + by)",
-        "yield _changed(expression, node, i, known - by)",
+        "yield _changed(expression, node, i, near + by)",
+        "yield _changed(expression, node, i, near - by)",
         ("numerics/test_exact_roots.py",),
     ),
     Mutation(

@@ -72,19 +72,22 @@ def with_exact_roots(stable: Stable, evaluate: Evaluate) -> Expr | None:
 def _tuned(expression: Expr, exact: float, value: Callable[[Expr], float]) -> Iterator[Expr]:
     """The expression with one constant changed such that it has the exact value."""
     before = value(expression)
+    if not isfinite(exact - before):
+        return
     lacks = Fraction(exact) - Fraction(before)
     for node in walk(expression):
         if not (isinstance(node, Call) and node.function in (ADD, SUB)):
             continue
         for i, constant in enumerate(node.args):
-            known = None if free_symbols(constant) else Fraction(float(interpret(constant, {})))
-            if known:
-                step = abs(known) * _STEP
-                follows = value(_changed(expression, node, i, known + step)) - before
-                if follows and isfinite(follows):
-                    by = lacks / Fraction(follows) * step
-                    if abs(by) <= _MOST * abs(known):
-                        yield _changed(expression, node, i, known + by)
+            known = 0.0 if free_symbols(constant) else float(interpret(constant, {}))
+            if not (known and isfinite(known)):
+                continue
+            near, step = Fraction(known), abs(Fraction(known)) * _STEP
+            follows = value(_changed(expression, node, i, near + step)) - before
+            if follows and isfinite(follows):
+                by = lacks / Fraction(follows) * step
+                if abs(by) <= _MOST * abs(near):
+                    yield _changed(expression, node, i, near + by)
 
 
 def _changed(expression: Expr, node: Call, i: int, constant: Fraction) -> Expr:

@@ -205,7 +205,7 @@ class Rings:
     def losses(self, expression: Expr) -> Array:
         """The bits lost in each ring, from the root outwards."""
         lost = np.log2(np.maximum(self._errors(expression) / self._target.aim, 1.0))
-        losses: Array = lost.reshape(len(self.radii), -1).sum(axis=1)
+        losses: Array = lost.reshape(len(self.radii), 2 * _PER_RING).sum(axis=1)
         return losses
 
     def most_wrong(self, expression: Expr) -> float:
