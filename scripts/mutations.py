@@ -318,6 +318,20 @@ MUTATIONS: tuple[Mutation, ...] = (
         ("operator/test_native.py",),
     ),
     Mutation(
+        "the second factor of a gate made for no more range than the first",
+        "numerics/separable.py",
+        "lowest, largest = target.lowest - top, ldexp(target.largest, -target.lowest)",
+        "lowest, largest = target.lowest, target.largest",
+        ("numerics/test_separable.py",),
+    ),
+    Mutation(
+        "gates looked at as a whole",
+        "numerics/ladder.py",
+        "if (gate := _gate(stable, alone, max_ulp)) is not None:",
+        "if (gate := None) is not None:",
+        ("numerics/test_separable.py",),
+    ),
+    Mutation(
         "a constant goes into every choice",
         "numerics/constants_inward.py",
         "if after <= before else node",

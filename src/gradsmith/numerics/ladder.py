@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from heapq import heappop, heappush
+from math import log
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from gradsmith.numerics.exact_roots import ALLOWED, with_exact_roots
 from gradsmith.numerics.lower import Scheme
 from gradsmith.numerics.one_sided import one_sided
 from gradsmith.numerics.program import F32, F64
+from gradsmith.numerics.separable import at_one, factors, of_other_factor
 from gradsmith.numerics.shortfall import with_series
 from gradsmith.numerics.stabilise import Stable
 from gradsmith.numerics.tabulate import tabulated_forms
@@ -42,6 +44,11 @@ SCHEMES = (SHORT32, PLAIN32, WORDS32, SHORT64, FULL64)
 """Each is nowhere less accurate than the ones before it."""
 
 _WITH_SERIES = (WORDS32, SHORT64)
+_HELD32, _HELD64 = 40, 128
+"""Where exponentials are held: the product of two is a number in float32, that of five in float64.
+There they are held farther off where the format asks for that."""
+_BELOW = 12
+"""By how many digits what is nothing is below the last one of the smallest number."""
 _WITH_RANGE = (SHORT32, SHORT64)
 """What is computed in has more of it than the result."""
 
@@ -131,13 +138,15 @@ def choose(
         in_words = False
     if alone and stable.defaults and stable.target.digits == 24:
         stable = replace(stable, in_format=True)
+    if (gate := _gate(stable, alone, max_ulp)) is not None:
+        return gate
     ways = _Ways(stable)
     tried = schemes(stable.target, alone, max_ulp, in_words)
     for scheme, budget in tried:
         if scheme is not FULL64 or len(tried) == 1:  # else after what is cheaper
             ways.enter(stable, scheme, budget)
         if scheme in _WITH_RANGE:
-            for form in one_sided(stable.expression, scheme.compute):
+            for form in one_sided(stable.expression, _held(scheme, stable.target)):
                 ways.enter(replace(stable, expression=form), scheme, budget)
     ways.may_have_table()
     measured_ways: list[Way] = []
@@ -148,6 +157,48 @@ def choose(
             return measured_ways[-1]
         ways.enter_in_place_of(way)
     return _least_wrong(measured_ways)
+
+
+def _held(scheme: Scheme, target: Target) -> int:
+    """Where an exponential is held: its reciprocal is nothing there, and far less than 1."""
+    if scheme.compute is F32:
+        return _HELD32
+    return max(_HELD64, int((target.digits + _BELOW - target.lowest) * log(2.0)))
+
+
+def _gate(stable: Stable, alone: bool, max_ulp: float) -> Way | None:
+    """Of an input times a function of the others: that function in the way that is best for it.
+
+    None where one rounding is enough for the whole, or such a way loses something.
+    """
+    target = stable.target
+    wide, found = of_other_factor(target), factors(stable.expression, stable.defaults)
+    if wide is None or found is None:
+        return None
+    for scheme, most in schemes(target, alone, max_ulp, in_words=False):
+        if scheme is PLAIN32 and target.digits == 24 and measured(stable, scheme) <= most:
+            return None
+    a, expression = found
+    symbolic = factors(stable.symbolic, stable.defaults)
+    names = tuple(name for name in stable.arguments if name != a.name)
+    root = at_one(stable.root, a)
+    inner = Stable(
+        root,
+        expression,
+        expression if symbolic is None else symbolic[1],
+        stable.error,
+        {name: stable.at[name] for name in names},
+        wide,
+        names,
+        stable.defaults,
+        stable.in_format,
+    )
+    way = choose(inner, max_ulp=max_ulp)
+    whole = replace(stable, expression=a * way.stable.expression)
+    error = measured(whole, way.scheme, stable)
+    if error > max(target.budget, way.error):
+        return None
+    return Way(way.scheme, whole, max(error, way.error), way.particular)
 
 
 def _least_wrong(ways: Collection[Way]) -> Way:

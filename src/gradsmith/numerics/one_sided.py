@@ -17,22 +17,17 @@ from math import inf
 from gradsmith.calculus.terms import split_coefficient, times
 from gradsmith.formula.expression import Call, Expr, Number, rebuild, walk, with_args
 from gradsmith.formula.vocabulary import GE, GT, LE, LT, abs_, exp, maximum, minimum, where
-from gradsmith.numerics.program import F32, F64, Type
-
-LARGEST = {F64: 128, F32: 40}
-"""Where exponentials are held, in what they are computed in: the reciprocal is nothing beside 1 to
-what that serves, and the product of five, or of two, is still a number."""
 
 _ABOVE = {GT: 1, GE: 1, LT: -1, LE: -1}
 """On which side of 0 the argument is where a comparison with it holds."""
 
 
-def one_sided(root: Expr, kind: Type) -> Iterator[Expr]:
+def one_sided(root: Expr, held: int) -> Iterator[Expr]:
     """What is written for one side of 0, for all numbers; none where no choice is spared.
 
     Args:
         root: the stable form.
-        kind: what it is computed in.
+        held: what exponentials are held at.
     """
     calls = [node for node in walk(root) if isinstance(node, Call)]
     for small in calls:
@@ -48,8 +43,8 @@ def one_sided(root: Expr, kind: Type) -> Iterator[Expr]:
         if spared:
             for side in (-1, 1):
                 exponent = times(rate * side, u)
-                if _ends(exponent)[1] > LARGEST[kind]:
-                    exponent = minimum(exponent, Number(LARGEST[kind]))
+                if _ends(exponent)[1] > held:
+                    exponent = minimum(exponent, Number(held))
                 yield _continued(root, small, exp(exponent), side, spared)
 
 

@@ -25,6 +25,7 @@ from gradsmith.numerics.judge import Judge
 from gradsmith.numerics.measure import Samples, points_of
 from gradsmith.numerics.rewrite import rewrite
 from gradsmith.numerics.rules import STABILISE, close_terms, spread
+from gradsmith.numerics.separable import at_one, of_other_factor, with_own_factor
 from gradsmith.numerics.target import FLOAT64, Target
 from gradsmith.numerics.zeros import with_signs
 
@@ -79,17 +80,53 @@ def stabilise(
         target: what the result is rounded to and computed in. Spare digits make a cheaper
             expression good enough.
     """
+    alternatives = tuple(alternatives)
+    gate = _gate(root, arguments, defaults, alternatives, target)
+    if gate is not None and gate.error <= target.budget:
+        return gate
     judge = Judge(root, arguments, defaults, target)
     starts = tuple(dict.fromkeys((root, *alternatives)))
     best = judge.best_of(_remembered(_stages(starts)))
     limited = judge.with_limits(best.expression)
     signed = with_signs(limited, root, arguments, defaults, target)
     expression = _with_nan(constants_inward(signed), arguments, defaults)
-    errors = judge.points.errors(expression)
+    return _judged(root, expression, best.symbolic, arguments, defaults, target)
+
+
+def _judged(
+    root: Expr,
+    expression: Expr,
+    symbolic: Expr,
+    arguments: Sequence[str],
+    defaults: Mapping[str, float],
+    target: Target,
+) -> Stable:
+    points = points_of(root, arguments, defaults, target)
+    errors = points.errors(expression)
     worst = int(np.argmax(errors))
-    at = {name: float(column[worst]) for name, column in judge.points.values.items()}
+    at = {name: float(column[worst]) for name, column in points.values.items()}
     error, named = float(errors[worst]), tuple(arguments)
-    return Stable(root, expression, best.symbolic, error, at, target, named, defaults)
+    return Stable(root, expression, symbolic, error, at, target, named, defaults)
+
+
+def _gate(
+    root: Expr,
+    arguments: Sequence[str],
+    defaults: Mapping[str, float],
+    alternatives: Iterable[Expr],
+    target: Target,
+) -> Stable | None:
+    """An input times the stable form of the rest, where the formula is such a product."""
+    wide = of_other_factor(target)
+    found = None if wide is None else with_own_factor(root, arguments, defaults)
+    if found is None or wide is None:
+        return None
+    a, rest = found
+    others = [name for name in arguments if name != a.name]
+    alone = [at_one(form, a) for form in alternatives]
+    inner = stabilise(rest, others, defaults, alone, wide)
+    forms = a * inner.expression, a * inner.symbolic
+    return _judged(root, *forms, arguments, defaults, target)
 
 
 def _stages(starts: Iterable[Expr]) -> Iterator[list[Expr]]:
