@@ -20,7 +20,7 @@ from gradsmith.numerics.interpreter import run
 from gradsmith.numerics.ladder import FULL64, PLAIN32, SHORT64, choose
 from gradsmith.numerics.lower import lower
 from gradsmith.numerics.program import F32
-from gradsmith.numerics.separable import with_own_factor
+from gradsmith.numerics.separable import of_other_factor, with_own_factor
 from gradsmith.numerics.stabilise import stabilise
 from gradsmith.numerics.target import FLOAT32
 
@@ -110,6 +110,18 @@ def test_there_is_none(text):
 
 def test_a_parameter_is_no_factor_and_needs_no_splitting():
     assert with_own_factor(expression("a*tanh(b)"), ("a", "b"), {"a": 1.0}) is None
+
+
+def test_of_many_factors_as_many_are_taken_as_there_is_range_for():
+    target, levels = FLOAT32, 0
+    while (wider := of_other_factor(target)) is not None:
+        target, levels = wider, levels + 1
+        assert target.largest < 1e300
+    assert levels == 2
+    names = ("a", "b", "c", "d", "x")
+    root = parse("a*b*c*d*tanh(x)", {}, names).expression
+    found = stabilise(root, names, {}, target=FLOAT32)
+    assert choose(found, alone=True).error <= 0.5
 
 
 def test_one_rounding_stays_one():

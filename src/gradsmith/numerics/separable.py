@@ -25,6 +25,8 @@ _FACTORS = (-2.625, 0.375, 19.0)
 """All of them floats, so that products with them are exact."""
 _OTHERS = (-3.7, -0.83, 0.29, 1.6)
 _BITS = 200
+_FARTHEST = 600
+"""The largest exponent of such a number: twice that many are more than float64 has."""
 
 
 def of_other_factor(target: Target) -> Target | None:
@@ -35,6 +37,8 @@ def of_other_factor(target: Target) -> Target | None:
     if target.compute != "float64" or target.digits != 24:
         return None
     top = frexp(target.largest)[1]
+    if top - target.lowest > _FARTHEST:
+        return None
     lowest, largest = target.lowest - top, ldexp(target.largest, -target.lowest)
     return replace(target, lowest=lowest, floor=lowest, largest=largest)
 
