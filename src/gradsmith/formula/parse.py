@@ -71,7 +71,6 @@ _INSTEAD: dict[type[ast.AST], str] = {
     ast.Mod: "% is not supported",
     ast.MatMult: "a product is written *, not @",
     ast.Invert: "write `not` before a condition",
-    ast.Attribute: "functions are written without a module: exp(x), not torch.exp(x)",
     ast.Lambda: "give the formula itself, without lambda",
     ast.Subscript: "indexing is not supported: an activation acts on each element by itself",
     ast.Tuple: "a formula is one expression; remove the comma",
@@ -265,8 +264,14 @@ class _Reader:
                 )
             case ast.Call():
                 return self._call(node, deeper)
+            case ast.Attribute():
+                raise self._with_module(node)
         known = "numbers, names, + - * / **, comparisons, where(c, a, b) and functions"
         raise self._error(_INSTEAD.get(type(node), f"a formula is made of {known}"), node)
+
+    def _with_module(self, node: ast.Attribute) -> FormulaError:
+        wanted = f"{node.attr}, not {ast.unparse(node)}"
+        return self._error(f"names are written without a module: {wanted}", node)
 
     def _number(self, node: ast.Constant) -> Expr:
         value = node.value
@@ -307,7 +312,7 @@ class _Reader:
 
     def _call(self, node: ast.Call, depth: int) -> Expr:
         if isinstance(node.func, ast.Attribute):
-            raise self._error(_INSTEAD[ast.Attribute], node.func)
+            raise self._with_module(node.func)
         if not isinstance(node.func, ast.Name):
             raise self._error("a product needs its sign: write 2*(x + 1), not 2(x + 1)", node)
         called = node.func.id
