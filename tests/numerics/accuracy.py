@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from fractions import Fraction
 
 import numpy as np
+from flint import arb
 
 from gradsmith.formula.expression import Expr
-from gradsmith.numerics.interpret import interpret
+from gradsmith.numerics.interpret import Array, interpret
 from tests.calculus.oracle import Real, as_fraction
 
 LOST = 2.0**53
@@ -24,6 +26,17 @@ def ulp(exact: Fraction) -> Fraction:
     """The spacing of float64 at ``exact``: exact for numbers between two powers of two."""
     exponent = math.frexp(float(exact))[1] - 53 if exact else -1074
     return Fraction(2) ** max(exponent, -1074)
+
+
+def float32_errors(values: Array, trues: Iterable[arb]) -> Array:
+    """In ULP of float32; 0 where value and exact value are both beyond its range."""
+    found = []
+    for value, true in zip(values.astype(np.float64).tolist(), trues, strict=True):
+        size = abs(float(true.mid()))
+        unit = 2.0 ** max(math.frexp(size)[1] - 24, -149)
+        overflows = size >= 2.0**128 and math.isinf(value) and value * true.mid() > 0
+        found.append(0.0 if overflows else abs(float((true - value).mid() / unit)))
+    return np.array(found)
 
 
 def error_in_ulp(value: float, exact: Real) -> float:

@@ -5,7 +5,6 @@ Oracle: the formula in ball arithmetic.
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from functools import partial
 
@@ -25,6 +24,7 @@ from gradsmith.numerics.program import F32
 from gradsmith.numerics.stabilise import stabilise
 from gradsmith.numerics.target import FLOAT32
 from gradsmith.numerics.trial import evaluated, measured
+from tests.numerics.accuracy import float32_errors
 
 CASES = {
     "1 + x + exp(x)": -1.2784645,
@@ -49,12 +49,7 @@ def errors(text, expression, xs):
     """In ULP of float32."""
     (computed,) = run(lower((expression,), {"x": F32}, SHORT64, F32), xs)
     exact = Evaluator(parse(text).expression, ("x",))
-    found = []
-    for value, x in zip(computed.astype(np.float64), xs.tolist(), strict=True):
-        true = exact(x)
-        unit = 2.0 ** (math.frexp(float(true.mid()))[1] - 24)
-        found.append(abs(float((true - value).mid() / unit)))
-    return np.array(found)
+    return float32_errors(computed, map(exact, xs.tolist()))
 
 
 def beside(place):

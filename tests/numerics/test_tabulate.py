@@ -25,6 +25,7 @@ from gradsmith.numerics.stabilise import stabilise
 from gradsmith.numerics.tabulate import tabulated_forms
 from gradsmith.numerics.target import BFLOAT16, FLOAT32
 from gradsmith.numerics.trial import measured
+from tests.numerics.accuracy import float32_errors
 
 SIGMOID = "1/(1 + exp(-x))"
 FORMS = {
@@ -58,17 +59,11 @@ def errors(text, expression, xs, upstream=None):
     inputs = {"x": F32} if upstream is None else {"x": F32, "g": F32}
     root = expression if upstream is None else expression * Symbol("g")
     given = [xs] if upstream is None else [xs, upstream]
-    computed = run(lower((root,), inputs, WORDS32, F32), *given)[0].astype(np.float64)
+    (computed,) = run(lower((root,), inputs, WORDS32, F32), *given)
     exact = Evaluator(parse(text).expression, ("x",))
     factors = np.ones_like(xs) if upstream is None else upstream
-    found = []
-    for value, x, g in zip(computed, xs.tolist(), factors.tolist(), strict=True):
-        true = exact(x) * g
-        size = abs(float(true.mid()))
-        unit = 2.0 ** max(math.frexp(size)[1] - 24, -149)
-        overflows = size >= 2.0**128 and math.isinf(value) and value * true.mid() > 0
-        found.append(0.0 if overflows else abs(float((true - value).mid() / unit)))
-    return np.array(found)
+    pairs = zip(xs.tolist(), factors.tolist(), strict=True)
+    return float32_errors(computed, (exact(x) * g for x, g in pairs))
 
 
 def inputs(count=4000):

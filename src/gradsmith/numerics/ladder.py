@@ -27,7 +27,6 @@ from gradsmith.numerics.exact_roots import ALLOWED, with_exact_roots
 from gradsmith.numerics.lower import Scheme
 from gradsmith.numerics.one_sided import one_sided
 from gradsmith.numerics.program import F32, F64
-from gradsmith.numerics.separable import at_one, factors, of_other_factor
 from gradsmith.numerics.shortfall import with_series
 from gradsmith.numerics.stabilise import Stable
 from gradsmith.numerics.tabulate import tabulated_forms
@@ -171,32 +170,16 @@ def _gate(stable: Stable, alone: bool, max_ulp: float) -> Way | None:
 
     None where one rounding is enough for the whole, or such a way loses something.
     """
-    target = stable.target
-    wide, found = of_other_factor(target), factors(stable.expression, stable.defaults)
-    if wide is None or found is None:
+    if (gate := stable.gate) is None:
         return None
-    for scheme, most in schemes(target, alone, max_ulp, in_words=False):
-        if scheme is PLAIN32 and target.digits == 24 and measured(stable, scheme) <= most:
+    for scheme, most in schemes(stable.target, alone, max_ulp, in_words=False):
+        if scheme is PLAIN32 and measured(stable, scheme) <= most:
             return None
-    a, expression = found
-    symbolic = factors(stable.symbolic, stable.defaults)
-    names = tuple(name for name in stable.arguments if name != a.name)
-    root = at_one(stable.root, a)
-    inner = Stable(
-        root,
-        expression,
-        expression if symbolic is None else symbolic[1],
-        stable.error,
-        {name: stable.at[name] for name in names},
-        wide,
-        names,
-        stable.defaults,
-        stable.in_format,
-    )
-    way = choose(inner, max_ulp=max_ulp)
+    a, other = gate
+    way = choose(other, max_ulp=max_ulp)
     whole = replace(stable, expression=a * way.stable.expression)
     error = measured(whole, way.scheme, stable)
-    if error > max(target.budget, way.error):
+    if error > max(stable.target.budget, way.error):
         return None
     return Way(way.scheme, whole, max(error, way.error), way.particular)
 

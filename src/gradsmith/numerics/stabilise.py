@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from gradsmith.numerics.judge import Judge
 from gradsmith.numerics.measure import Samples, points_of
 from gradsmith.numerics.rewrite import rewrite
 from gradsmith.numerics.rules import STABILISE, close_terms, spread
-from gradsmith.numerics.separable import at_one, of_other_factor, with_own_factor
+from gradsmith.numerics.separable import at_one, factors, of_other_factor, with_own_factor
 from gradsmith.numerics.target import FLOAT64, Target
 from gradsmith.numerics.zeros import with_signs
 
@@ -60,6 +60,26 @@ class Stable:
     def points(self) -> Samples:
         """What it is judged on."""
         return points_of(self.root, self.arguments, self.defaults, self.target, self.in_format)
+
+    @property
+    def gate(self) -> tuple[Symbol, Stable] | None:
+        """An input and the stable form of the rest, where it is their product; else None."""
+        wide, found = of_other_factor(self.target), factors(self.expression, self.defaults)
+        if wide is None or found is None:
+            return None
+        a, rest = found
+        symbolic = factors(self.symbolic, self.defaults)
+        names = tuple(name for name in self.arguments if name != a.name)
+        other = replace(
+            self,
+            root=at_one(self.root, a),
+            expression=rest,
+            symbolic=rest if symbolic is None else symbolic[1],
+            at={name: self.at[name] for name in names},
+            target=wide,
+            arguments=names,
+        )
+        return a, other
 
 
 def stabilise(
@@ -118,8 +138,7 @@ def _gate(
 ) -> Stable | None:
     """An input times the stable form of the rest, where the formula is such a product."""
     wide = of_other_factor(target)
-    found = None if wide is None else with_own_factor(root, arguments, defaults)
-    if found is None or wide is None:
+    if wide is None or (found := with_own_factor(root, arguments, defaults)) is None:
         return None
     a, rest = found
     others = [name for name in arguments if name != a.name]
