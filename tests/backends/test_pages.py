@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +28,8 @@ pytestmark = [
     pytest.mark.skipif(dispatch.native_reason() is not None, reason="no native code here"),
 ]
 
-COUNT = pages.LARGE // 4
+COUNT = 2**25 // 4
+"""Numbers that glibc maps by themselves (``DEFAULT_MMAP_THRESHOLD_MAX``): all pages are new."""
 
 
 @pytest.fixture(params=["native", "python"])
@@ -68,9 +71,36 @@ def test_large_results_and_gradients_get_large_pages(sigmoid: Activation) -> Non
     assert is_asked_for(rows)
 
 
-def test_smaller_ones_do_not(sigmoid: Activation) -> None:
-    y = sigmoid(torch.linspace(-5, 5, COUNT // 2))
-    assert not is_asked_for(y)
+@pytest.mark.parametrize("native", [True, False])
+def test_results_that_hold_a_large_page_get_it(native: bool, tmp_path: Path) -> None:
+    """In a process of its own, in which every result is mapped by itself, and so is not of memory
+    that was asked for before."""
+    if native and extension.reason() is not None:
+        pytest.skip("the native part is not built")
+    environment = dict(os.environ, MALLOC_MMAP_THRESHOLD_=str(2**16))
+    if not native:
+        environment[extension.VARIABLE] = str(tmp_path)
+    said = subprocess.run(
+        [sys.executable, "-c", _SIZES],
+        env=environment,
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.split() == ["False", "True", "True"], said.stderr
+
+
+_SIZES = """
+import torch
+import gradsmith as gs
+from gradsmith.backends.pages import LARGE
+from test_pages import is_asked_for
+
+sigmoid = gs.activation("1/(1 + exp(-x))")
+for size in (LARGE - 4, LARGE, 2 * LARGE):
+    print(is_asked_for(sigmoid(torch.zeros(size // 4))))
+"""
 
 
 def test_what_cannot_be_had_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
