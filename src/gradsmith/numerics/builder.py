@@ -10,25 +10,24 @@ one writes::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from gradsmith.numerics.bounds import UNKNOWN, Bounds, bounds_of
 from gradsmith.numerics.program import (
-    BF16,
     BOOL,
-    F16,
     F32,
     F64,
-    I32,
     Constant,
     Instruction,
     Op,
     Program,
     Type,
     bits_of_number,
+    number_of_bits,
 )
+from gradsmith.numerics.signatures import SIGNATURES
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,7 +170,7 @@ class Builder:
         types = tuple(operand.type for operand in operands)
         if any(operand.builder is not self for operand in operands):
             raise ValueError("an operand belongs to another program")
-        result = _SIGNATURES[op](types, type)
+        result = SIGNATURES[op](types, type)
         if result is None:
             given = ", ".join(kind.label for kind in types)
             to = f" to {type.label}" if type else ""
@@ -182,6 +181,8 @@ class Builder:
             raise ValueError(f"{op.value} does not take a table of {len(table)} entries")
         args = tuple(operand.number for operand in operands)
         if op is Op.MUL and (spared := self._by_one_or(*operands)) is not None:
+            return spared
+        if op is Op.CONVERT and (spared := self._narrowed(*operands)) is not None:
             return spared
         if op in _EVEN and len(set(args)) == 1:
             args = (self._without_sign(args[0]),) * len(args)
@@ -198,20 +199,68 @@ class Builder:
         return value
 
     def _by_one_or(self, a: Value, b: Value) -> Value | None:
-        """A product with a choice between 1 and another constant: a choice of the product.
+        """A product with a choice between 1 and a constant: a choice of the product.
 
-        Vectors multiply and choose in one instruction.
+        Vectors multiply and choose in one instruction. Of what was float32 the choice is also one
+        that :meth:`_narrowed` can make there, and so may the other number be any.
         """
         for one, other in ((a, b), (b, a)):
             made = self._made(one.number)
             if made is None or made.op is not Op.SELECT:
                 continue
             condition, yes, no = (Value(self, n, self._types[n]) for n in made.args)
-            if self._is_one(no) and self._is_constant(yes):
+            was_narrow = other.type is F64 and self._is_from_float32(other)
+            if self._is_one(no) and (was_narrow or self._is_constant(yes)):
                 return self.write(Op.SELECT, condition, other * yes, other)
-            if self._is_one(yes) and self._is_constant(no):
+            if self._is_one(yes) and (was_narrow or self._is_constant(no)):
                 return self.write(Op.SELECT, condition, other, other * no)
         return None
+
+    def _narrowed(self, wide: Value) -> Value | None:
+        """Of float64, the float32 nearest to it, where some of that was float32 before.
+
+        A choice is made in half of the instructions there.
+        """
+        made = self._made(wide.number)
+        if wide.type is not F64 or made is None:
+            return None
+        operands = [Value(self, n, self._types[n]) for n in made.args]
+        if made.op is Op.CONVERT:
+            return operands[0]
+        if made.op is Op.CONST:
+            value = number_of_bits(F64, made.constant)
+            near = self.number(F32, value)
+            held = self._instructions[near.number - len(self._inputs)]
+            return near if number_of_bits(F32, held.constant) == value else None
+        if made.op is not Op.SELECT:
+            return None
+        condition, *branches = operands
+        narrow = [self._narrowed(branch) for branch in branches]
+        test = self._narrowed_test(condition)
+        if test is None or all(value is None for value in narrow):
+            return None
+        a, b = (
+            convert(branch, F32) if value is None else value
+            for value, branch in zip(narrow, branches, strict=True)
+        )
+        return self.write(Op.SELECT, test, a, b)
+
+    def _narrowed_test(self, test: Value) -> Value | None:
+        """The same truth value, of numbers of 32 bits; None where there are others."""
+        made = self._made(test.number)
+        if made is None:
+            return test
+        operands = [Value(self, n, self._types[n]) for n in made.args]
+        if all(operand.type.bits == 32 for operand in operands):
+            return test
+        same = self._narrowed_test if operands[0].type is BOOL else self._narrowed
+        narrow = [same(operand) for operand in operands]
+        known = [value for value in narrow if value is not None]
+        return self.write(made.op, *known) if len(known) == len(operands) else None
+
+    def _is_from_float32(self, value: Value) -> bool:
+        made = self._made(value.number)
+        return made is not None and made.op is Op.CONVERT
 
     def _is_constant(self, value: Value) -> bool:
         made = self._made(value.number)
@@ -260,79 +309,6 @@ class Builder:
 
 _EVEN = (Op.ABS, Op.MUL)
 """What loses the sign of its operand: |a|, and a·a."""
-
-_Signature = Callable[[tuple[Type, ...], Type | None], Type | None]
-
-
-def _floats(count: int, result: Type | None = None) -> _Signature:
-    def signature(types: tuple[Type, ...], to: Type | None) -> Type | None:
-        alike = len(types) == count and len(set(types)) == 1 and types[0].computes
-        return (result or types[0]) if alike else None
-
-    return signature
-
-
-def _sum(types: tuple[Type, ...], to: Type | None) -> Type | None:
-    alike = len(types) == 2 and types[0] is types[1]
-    return types[0] if alike and (types[0].computes or types[0].is_integer) else None
-
-
-def _equality(types: tuple[Type, ...], to: Type | None) -> Type | None:
-    return BOOL if _sum(types, to) else None
-
-
-def _logic(types: tuple[Type, ...], to: Type | None) -> Type | None:
-    alike = len(types) == 2 and types[0] is types[1]
-    return types[0] if alike and (types[0].is_integer or types[0] is BOOL) else None
-
-
-def _select(types: tuple[Type, ...], to: Type | None) -> Type | None:
-    fits = len(types) == 3 and types[0] is BOOL and types[1] is types[2]
-    return types[1] if fits else None
-
-
-def _shift(types: tuple[Type, ...], to: Type | None) -> Type | None:
-    return types[0] if len(types) == 1 and types[0].is_integer else None
-
-
-def _bits(types: tuple[Type, ...], to: Type | None) -> Type | None:
-    known = len(types) == 1 and (types[0].is_integer or types[0].computes)
-    return types[0].same_size_integer if known else None
-
-
-_CONVERSIONS = {(F32, F64), (F64, F32), (F16, F32), (F32, F16), (BF16, F32), (F32, BF16)}
-
-
-def _convert(types: tuple[Type, ...], to: Type | None) -> Type | None:
-    return to if len(types) == 1 and (types[0], to) in _CONVERSIONS else None
-
-
-_SIGNATURES: dict[Op, _Signature] = {
-    Op.ADD: _sum,
-    Op.SUB: _sum,
-    Op.MUL: _floats(2),
-    Op.DIV: _floats(2),
-    Op.FMA: _floats(3),
-    Op.SQRT: _floats(1),
-    Op.RINT: _floats(1),
-    Op.NEG: _floats(1),
-    Op.ABS: _floats(1),
-    Op.LT: _equality,
-    Op.LE: _equality,
-    Op.EQ: _equality,
-    Op.AND: _logic,
-    Op.OR: _logic,
-    Op.XOR: _logic,
-    Op.NOT: lambda types, to: BOOL if types == (BOOL,) else None,
-    Op.SELECT: _select,
-    Op.SHL: _shift,
-    Op.SHR: _shift,
-    Op.USHR: _shift,
-    Op.BITS: _bits,
-    Op.LOOKUP: lambda types, to: F32 if types == (I32,) else None,
-    Op.CONVERT: _convert,
-}
-"""The type of the result, given those of the operands; None where they do not fit."""
 
 
 def fma(a: Value, b: Operand, c: Operand) -> Value:
