@@ -93,6 +93,16 @@ def test_beyond_the_range_only_infinity_of_the_right_sign_is_right(target: Targe
     assert error(-math.inf, -beyond, 0.0, target) == 0
 
 
+@pytest.mark.parametrize("target", [t for t in TARGETS if t is not FLOAT64])
+def test_from_half_a_unit_beyond_the_largest_number_on_infinity_is_right(target: Target) -> None:
+    largest = target.largest
+    unit = float(target.unit(np.array(largest)))
+    # Both are rounded to the largest number.
+    assert error(largest - unit / 8, largest + unit / 4, 0.0, target) == 0.375
+    assert error(largest - unit / 8, largest + unit / 2, 0.0, target) == LOST
+    assert error(largest + unit / 4, largest + unit / 2, 0.0, target) == 0.0
+
+
 def test_no_exact_value_no_error() -> None:
     for anything in (0.0, 1.0, math.inf, math.nan):
         assert error(anything, math.nan) == 0

@@ -24,6 +24,7 @@ from gradsmith.formula.vocabulary import tabulated
 from gradsmith.numerics.cost import cost
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.exact_roots import ALLOWED, with_exact_roots
+from gradsmith.numerics.lines import with_lines
 from gradsmith.numerics.lower import Scheme
 from gradsmith.numerics.one_sided import one_sided
 from gradsmith.numerics.program import F32, F64
@@ -145,8 +146,13 @@ def choose(
         if scheme is not FULL64 or len(tried) == 1:  # else after what is cheaper
             ways.enter(stable, scheme, budget)
         if scheme in _WITH_RANGE:
-            for form in one_sided(stable.expression, _held(scheme, stable.target)):
-                ways.enter(replace(stable, expression=form), scheme, budget)
+            forms = *one_sided(stable.expression, _held(scheme, stable.target)), stable.expression
+            for form in forms:
+                if form is not stable.expression:
+                    ways.enter(replace(stable, expression=form), scheme, budget)
+                if (lined := with_lines(form, scheme.compute.digits)) is not form:
+                    lines = replace(stable, expression=lined)
+                    ways.enter(lines, scheme, budget, particular=True)
     ways.may_have_table()
     measured_ways: list[Way] = []
     while (way := ways.cheapest()) is not None:
@@ -168,7 +174,7 @@ def _held(scheme: Scheme, target: Target) -> int:
 def _gate(stable: Stable, alone: bool, max_ulp: float) -> Way | None:
     """Of an input times a function of the others: that function in the way that is best for it.
 
-    None where one rounding is enough for the whole, or such a way loses something.
+    None where one rounding is enough for the whole.
     """
     if (gate := stable.gate) is None:
         return None
@@ -180,7 +186,8 @@ def _gate(stable: Stable, alone: bool, max_ulp: float) -> Way | None:
     whole = replace(stable, expression=a * way.stable.expression)
     error = measured(whole, way.scheme, stable)
     if error > max(stable.target.budget, way.error):
-        return None
+        # The sample of combinations finds too little to take anything for it but all digits.
+        return Way(FULL64, stable, measured(stable, FULL64))
     return Way(way.scheme, whole, max(error, way.error), way.particular)
 
 

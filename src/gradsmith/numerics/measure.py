@@ -93,7 +93,9 @@ def ulp_errors(computed: Array, high: Array, low: Array, target: Target = FLOAT6
         error = np.where(wrong_zero, LOST, error)
         over = np.abs(high) > target.largest
         agrees = (np.sign(computed) == np.sign(high)) & (np.abs(computed) >= target.largest)
-        error = np.where(over, np.where(agrees, 0.0, LOST), error)
+        # What is beyond the largest number by less than half a unit is rounded down to it.
+        beyond = np.abs(high) >= target.largest + target.unit(np.array(target.largest)) / 2
+        error = np.where(over & agrees, 0.0, np.where(beyond & ~agrees, LOST, error))
         return np.where(np.isnan(high), 0.0, error)
 
 

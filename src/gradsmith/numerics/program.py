@@ -44,6 +44,11 @@ class Type(Enum):
         return self in (Type.I32, Type.I64)
 
     @property
+    def digits(self) -> int:
+        """Binary digits of the significand of a format that is computed in."""
+        return {Type.F64: 53, Type.F32: 24}[self]
+
+    @property
     def same_size_integer(self) -> Type:
         """The integer that holds the bits of a number of this type, and the other way round."""
         return {
