@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from gradsmith.backends import llvm_packing, threads
+from gradsmith.backends.interleave import vectors_at_a_time
 from gradsmith.backends.llvm_ir import ENTRY, SIZES, loop
 from gradsmith.backends.llvm_worker import WORKER, task, worker
 from gradsmith.backends.native import Machine, host, load, machine_code, unavailable
@@ -168,8 +169,14 @@ class NativeKernel:
         machine = machine or host()
         steps = [0 if name in scalars else SIZES[kind] for name, kind in program.inputs]
         steps += [SIZES[kind] for kind in kinds]
-        half, lookups = machine.converts_half, machine.lookups
-        written = loop(program, scalars, packed=packed, native_half=half, lookups=lookups)
+        written = loop(
+            program,
+            scalars,
+            packed=packed,
+            native_half=machine.converts_half,
+            lookups=machine.lookups,
+            vectors=vectors_at_a_time(program, machine.wide),
+        )
         codes = [k for k, slot in enumerate(self._slots) if slot.packed]
         beside = written.beside + worker(ENTRY, steps, len(program.inputs), codes)
         code = machine_code(written.text, machine, beside)

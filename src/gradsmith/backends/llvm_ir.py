@@ -19,6 +19,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from gradsmith.backends.interleave import FEW
 from gradsmith.backends.llvm_lookup import Tables
 from gradsmith.numerics.program import (
     BF16,
@@ -94,6 +95,7 @@ def loop(
     packed: Collection[str | int] = (),
     native_half: bool = True,
     lookups: str | None = None,
+    vectors: int = FEW,
 ) -> Loop:
     """The IR of the loop.
 
@@ -106,6 +108,7 @@ def loop(
             arithmetic does, since the functions that LLVM would call need not be there.
         lookups: how the processor looks up in tables; see
             :class:`~gradsmith.backends.llvm_lookup.Tables`.
+        vectors: how many are computed at a time; see :mod:`~gradsmith.backends.interleave`.
     """
     writer = _Writer(native_half, Tables(lookups))
     kinds = [kind for _, kind in program.inputs]
@@ -139,7 +142,7 @@ def loop(
         head="\n".join(head),
         body="\n".join(writer.lines),
         tables=tables,
-        width=_TOGETHER if packed else _WIDTH,
+        width=_TOGETHER if packed else _SIDE_BY_SIDE.format(vectors),
     )
     return Loop(text, beside)
 
@@ -147,11 +150,10 @@ def loop(
 _GROUP = ", !llvm.access.group !0"
 _TOGETHER = '"llvm.loop.vectorize.width", i32 32'
 """Where there are bytes beside wider numbers: as many as are narrowed or widened at once."""
-_WIDTH = '"llvm.loop.interleave.count", i32 4'
-"""Vectors at a time. Each is one long chain of operations, more than a processor holds to choose
-from; and the more loads are on their way, the less of the time of memory is seen. LLVM by itself,
-to spare registers, takes one where there are tables or many constants: that is some 8 % slower
-where the data is in the cache, and 20 % where it is not."""
+_SIDE_BY_SIDE = '"llvm.loop.interleave.count", i32 {}'
+"""Vectors at a time: the more loads are on their way, too, the less of the time of memory is seen.
+LLVM by itself, to spare registers, takes one where there are tables or many constants: that is some
+8 % slower where the data is in the cache, and 20 % where it is not."""
 
 _MODULE = """\
 define void @{entry}({parameters}) nounwind noinline {{

@@ -60,10 +60,14 @@ class Machine:
     @property
     def lookups(self) -> str | None:
         """The instructions that look up in small tables, if there are some."""
-        features = self.features.split(",")
-        if "+avx512f" in features:
+        if self.wide:
             return AVX512
-        return AVX2 if "+avx2" in features else None
+        return AVX2 if "+avx2" in self.features.split(",") else None
+
+    @property
+    def wide(self) -> bool:
+        """Whether its vectors have 512 bits."""
+        return "+avx512f" in self.features.split(",")
 
 
 @cache
