@@ -339,6 +339,20 @@ MUTATIONS: tuple[Mutation, ...] = (
         ("backends/test_interleave.py",),
     ),
     Mutation(
+        "a gate in a form that was judged by a sample of combinations alone",
+        "numerics/joint.py",
+        "if (gate := stable.gate) is None:\n        return error",
+        "if (gate := stable.gate) is not None:\n        return error",
+        ("numerics/test_joint.py",),
+    ),
+    Mutation(
+        "gradients that share an exponential without a look at their errors",
+        "numerics/joint.py",
+        "errors[form] > stable.target.budget",
+        "errors[form] > inf",
+        ("numerics/test_joint.py",),
+    ),
+    Mutation(
         "a constant moved away from the root instead of to it",
         "numerics/exact_roots.py",
         "yield _changed(expression, node, i, near + by)",

@@ -93,7 +93,7 @@ def test_beyond_the_range_only_infinity_of_the_right_sign_is_right(target: Targe
     assert error(-math.inf, -beyond, 0.0, target) == 0
 
 
-@pytest.mark.parametrize("target", (FLOAT32, FLOAT16, BFLOAT16))
+@pytest.mark.parametrize("target", [FLOAT32, FLOAT16, BFLOAT16])
 def test_from_half_a_unit_beyond_the_largest_number_on_infinity_is_right(target: Target) -> None:
     largest = target.largest
     unit = float(target.unit(np.array(largest)))

@@ -16,7 +16,7 @@ FEW, MANY = 4, 8
 # Measured with 256 bits over 96 Programs: beyond both of these eight take 2 to 31 % less than four
 # (one takes 1 % more), below them up to 20 % more.
 _LONG = 48
-_CYCLES_AN_OPERATION = 1.6
+_CYCLES_AN_OPERATION = 1.55
 
 # Cycles until a result is there; one for all others.
 _LATENCY = {

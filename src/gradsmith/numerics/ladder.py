@@ -49,7 +49,7 @@ _HELD32, _HELD64 = 40, 128
 There they are held farther off where the format asks for that."""
 _BELOW = 12
 """By how many digits what is nothing is below the last one of the smallest number."""
-_WITH_RANGE = (SHORT32, SHORT64)
+WITH_RANGE = (SHORT32, SHORT64)
 """What is computed in has more of it than the result."""
 
 ONE_ROUNDING = 0.51
@@ -145,8 +145,8 @@ def choose(
     for scheme, budget in tried:
         if scheme is not FULL64 or len(tried) == 1:  # else after what is cheaper
             ways.enter(stable, scheme, budget)
-        if scheme in _WITH_RANGE:
-            forms = *one_sided(stable.expression, _held(scheme, stable.target)), stable.expression
+        if scheme in WITH_RANGE:
+            forms = *one_sided(stable.expression, held_at(scheme, stable.target)), stable.expression
             for form in forms:
                 if form is not stable.expression:
                     ways.enter(replace(stable, expression=form), scheme, budget)
@@ -164,7 +164,7 @@ def choose(
     return _least_wrong(measured_ways)
 
 
-def _held(scheme: Scheme, target: Target) -> int:
+def held_at(scheme: Scheme, target: Target) -> int:
     """Where an exponential is held: its reciprocal is nothing there, and far less than 1."""
     if scheme.compute is F32:
         return _HELD32

@@ -1,7 +1,8 @@
 """One formula for both sides of 0, where a choice between two only kept an exponential small.
 
 A stable form has exp(−|u|), which never overflows, and so it is written twice: as it is for u < 0,
-where that is exp(u), and for u > 0, where it is exp(−u). Both are the same function. Where there is
+where that is exp(u), and for u > 0, where it is exp(−u). Both are the same function. (So it is with
+exp(|u|), where that is held.) Where there is
 range to spare, one of them does for all u: with e = exp(u), mish is x·e(e + 2)/(e(e + 2) + 2). The
 exponential is held at a number so large that what it is part of has long reached its limit.
 
@@ -22,25 +23,25 @@ _ABOVE = {GT: 1, GE: 1, LT: -1, LE: -1}
 """On which side of 0 the argument is where a comparison with it holds."""
 
 
-def one_sided(root: Expr, held: int) -> Iterator[Expr]:
-    """What is written for one side of 0, for all numbers; none where no choice is spared.
+def one_sided(root: Expr, held: int, always: bool = False) -> Iterator[Expr]:
+    """What is written for one side of 0, for all numbers.
 
     Args:
         root: the stable form.
         held: what exponentials are held at.
+        always: whether it is written where no choice is spared, too: another result may need it.
     """
     calls = [node for node in walk(root) if isinstance(node, Call)]
     for small in calls:
-        decay = _decay(small)
-        if decay is None:
+        if (found := _of_size(small)) is None:
             continue
-        rate, u = decay
+        rate, u = found
         spared = {
             call: side
             for call in calls
             if (side := _side_of_choice(call, u)) and any(small in walk(b) for b in call.args[1:])
         }
-        if spared:
+        if spared or always:
             for side in (-1, 1):
                 exponent = times(rate * side, u)
                 if _ends(exponent)[1] > held:
@@ -63,13 +64,30 @@ def _continued(
     return rebuild(root, replaced)
 
 
-def _decay(node: Call) -> tuple[Fraction, Expr] | None:
-    """−c and u, of exp(−c·|u|) with a positive number c."""
+def _of_size(node: Call) -> tuple[Fraction, Expr] | None:
+    """The factor c, and u, of exp(c·|u|) that does not overflow: c < 0, or the exponent is held."""
     if node.function is not exp:
         return None
-    rate, size = split_coefficient(node.args[0])
-    decays = isinstance(size, Call) and size.function is abs_ and rate < 0
-    return (rate, size.args[0]) if decays else None
+    exponent = node.args[0]
+    held = within(exponent)
+    rate, size = split_coefficient(held)
+    if not (isinstance(size, Call) and size.function is abs_ and (rate < 0 or held != exponent)):
+        return None
+    u = size.args[0]
+    factor, inner = split_coefficient(u)
+    if isinstance(inner, Call) and inner.function is abs_:  # the size of a size
+        return rate * abs(factor), inner.args[0]
+    return rate, u
+
+
+def within(node: Expr) -> Expr:
+    """What is held between numbers."""
+    while isinstance(node, Call) and node.function in (minimum, maximum):
+        others = [arg for arg in node.args if not isinstance(arg, Number)]
+        if len(others) != 1:
+            break
+        (node,) = others
+    return node
 
 
 def _side_of_choice(node: Call, u: Expr) -> int:

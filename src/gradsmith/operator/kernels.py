@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from ctypes import addressof, c_double
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
@@ -17,8 +17,10 @@ from gradsmith.formula.expression import Expr, free_symbols
 from gradsmith.numerics.fit import WORDS, Fit, fit
 from gradsmith.numerics.ladder import rank
 from gradsmith.numerics.lower import Scheme
+from gradsmith.numerics.stabilise import Stable
 from gradsmith.numerics.target import Target
-from gradsmith.operator import extension
+from gradsmith.operator import extension, plans
+from gradsmith.operator.product import times_factors
 from gradsmith.operator.usual import USUAL, at_defaults
 
 if TYPE_CHECKING:
@@ -35,16 +37,25 @@ class Computation:
     """What native code computes for an operation, and how.
 
     Attributes:
-        expression: over the operands, factors included.
+        core: an expression over the operands.
         target: the format and precision that it was found for.
         scheme: the precision, and that of the elementary functions.
         particular: whether the expression is for this scheme alone.
+        factors: operands that the core is multiplied with.
+        stable: the stable form that the core is the way to compute of, where it is that of one.
     """
 
-    expression: Expr
+    core: Expr
     target: Target
     scheme: Scheme
     particular: bool = False
+    factors: tuple[str, ...] = ()
+    stable: Stable | None = None
+
+    @property
+    def expression(self) -> Expr:
+        """The core times its factors."""
+        return times_factors(self.core, self.factors)
 
 
 _HELD = (torch.float32, torch.float16, torch.bfloat16)
@@ -126,8 +137,8 @@ class Computed(Protocol):
     def computation_for(self, precision: Precision, alone: bool, in_words: bool) -> Computation:
         """What native code computes, and how."""
 
-    def expression_for(self, target: Target) -> Expr:
-        """The stable expression for results of one format."""
+    def computation_in(self, target: Target, scheme: Scheme) -> Computation:
+        """The stable form for results of one format, in a scheme of which it knows nothing."""
 
 
 def in_place(operations: Sequence[Pointwise], kinds: Sequence[Kind]) -> Sequence[Pointwise]:
@@ -161,12 +172,13 @@ def compiled(
     in_words = all(kind in (*_HELD, *WORDS, USUAL) for kind in kinds)
     each = [operation.computation_for(precision, alone, in_words) for operation in operations]
     best = max(each, key=lambda one: (one.target.compute == "float64", rank(one.scheme)))
-    expressions = [
-        one.expression
+    each = [
+        one
         if one.target is best.target and (one.scheme is best.scheme or not one.particular)
-        else operation.expression_for(best.target)
+        else operation.computation_in(best.target, best.scheme)
         for operation, one in zip(operations, each, strict=True)
     ]
+    expressions = [one.expression for one in _sharing(each, best.scheme)]
     needed = {symbol.name for symbol in free_symbols(*expressions)}
     reads = tuple(i for i, name in enumerate(names) if name in needed)
     given = {names[i]: kinds[i] for i in reads}
@@ -180,3 +192,12 @@ def compiled(
     except (NotImplementedError, RuntimeError):  # no instructions, or LLVM cannot do it here
         return None
     return Kernel(code, reads)
+
+
+def _sharing(each: Sequence[Computation], scheme: Scheme) -> Sequence[Computation]:
+    """The same results, in forms that take less together."""
+    stables = [one.stable for one in each if one.stable is not None]
+    if len(stables) < len(each) or len(each) == 1:
+        return each
+    cores = plans.shared_forms(stables, [one.core for one in each], scheme)
+    return [replace(one, core=core) for one, core in zip(each, cores, strict=True)]

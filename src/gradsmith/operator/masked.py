@@ -25,6 +25,7 @@ from gradsmith.calculus.fold import fold
 from gradsmith.calculus.terms import chosen_from
 from gradsmith.formula.expression import Call, Expr, Number, Symbol, free_symbols, substitute
 from gradsmith.formula.vocabulary import LE, NE, where
+from gradsmith.numerics.lower import Scheme
 from gradsmith.numerics.target import Target
 from gradsmith.operator import native, saving
 from gradsmith.operator.autograd import Like, may_be_forward_mode, vector_jacobian_product
@@ -240,20 +241,27 @@ class _Codes(NamedTuple):
     def are_known(self, target: Target) -> bool:
         """Whether the stable form of the derivative consists of the same choices."""
         try:
-            self.expression_for(target)
+            self.core_for(target)
         except KeyError:
             return False
         return True
 
-    def expression_for(self, target: Target) -> Expr:
+    def core_for(self, target: Target) -> Expr:
         """Over the operation's arguments."""
         codes: dict[Expr, Expr] = {fold(v): Number(i + 1) for i, v in enumerate(self.values)}
         return _coded(self.gradient.stable_for(target).expression, codes)
 
     def computation_for(self, precision: Precision, alone: bool, in_words: bool) -> Computation:
         """The same, and how it is computed."""
-        way = self.gradient.computation_for(precision, alone, in_words)
-        return replace(way, expression=self.expression_for(way.target))
+        return self._of(self.gradient.computation_for(precision, alone, in_words))
+
+    def computation_in(self, target: Target, scheme: Scheme) -> Computation:
+        """The same in that scheme."""
+        return self._of(self.gradient.computation_in(target, scheme))
+
+    def _of(self, derivative: Computation) -> Computation:
+        core = self.core_for(derivative.target)
+        return replace(derivative, core=core, factors=(), stable=None)
 
 
 def _coded(node: Expr, codes: dict[Expr, Expr]) -> Expr:

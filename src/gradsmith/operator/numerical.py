@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from gradsmith.backends.dispatch import Precision
 from gradsmith.formula.expression import Expr, Symbol, free_symbols
 from gradsmith.numerics.ladder import FULL64, PLAIN32
+from gradsmith.numerics.lower import Scheme
 from gradsmith.numerics.stabilise import Stable
 from gradsmith.numerics.target import FLOAT64, Target
 from gradsmith.operator import plans
 from gradsmith.operator.contract import told
 from gradsmith.operator.kernels import Computation
-from gradsmith.operator.product import times
 
 if TYPE_CHECKING:
     from gradsmith.operator.pointwise import Pointwise
@@ -60,14 +60,15 @@ class Numerical:
 
     def expression_for(self, target: Target) -> Expr:
         """The stable expression for results of one format, factors included."""
-        # A constant has no point at which it could be unstable.
-        variable = bool(free_symbols(self.core))
-        return self._times_factors(self.stable_for(target).expression if variable else self.core)
+        return self.computation_in(target, FULL64).expression
 
-    def _times_factors(self, expression: Expr) -> Expr:
-        for factor in self.factors:
-            expression = times(expression, Symbol(factor))
-        return expression
+    def computation_in(self, target: Target, scheme: Scheme) -> Computation:
+        """The stable form for results of one format, in a scheme of which it knows nothing."""
+        if not free_symbols(self.core):
+            # A constant has no point at which it could be unstable.
+            return Computation(self.core, target, scheme, factors=self.factors)
+        stable = self.stable_for(target)
+        return Computation(stable.expression, target, scheme, False, self.factors, stable)
 
     def computation_for(
         self, precision: Precision, alone: bool, in_words: bool | None = None
@@ -89,11 +90,11 @@ class Numerical:
     def _chosen(self, precision: Precision, alone: bool, in_words: bool) -> Computation:
         target = precision.target
         if not free_symbols(self.core):
-            # A constant is rounded once, times factors.
-            return Computation(self._times_factors(self.core), target, FULL64)
-        way = plans.way(self.stable_for(target), alone, self.max_ulp, in_words)
+            return self.computation_in(target, FULL64)  # rounded once, times factors
+        stable = self.stable_for(target)
+        way = plans.way(stable, alone, self.max_ulp, in_words)
         wider = precision.wider
         if way.error > target.budget and way.scheme is PLAIN32 and wider is not None:
             return self.computation_for(wider, alone, in_words)
-        expression = self._times_factors(way.stable.expression)
-        return Computation(expression, target, way.scheme, way.particular)
+        core = way.stable.expression
+        return Computation(core, target, way.scheme, way.particular, self.factors, stable)

@@ -16,7 +16,9 @@ from gradsmith.backends.cache import Kind, load, save
 from gradsmith.calculus.derivative import differentiate
 from gradsmith.formula.expression import Expr, Symbol, free_symbols
 from gradsmith.formula.nodes import of_nodes, to_nodes
+from gradsmith.numerics import joint
 from gradsmith.numerics.ladder import SCHEMES, Way, choose, rank
+from gradsmith.numerics.lower import Scheme
 from gradsmith.numerics.stabilise import Stable, stabilise
 from gradsmith.numerics.target import Target
 
@@ -89,6 +91,21 @@ def way(stable: Stable, alone: bool, max_ulp: float, in_words: bool) -> Way:
     given = [list(stable.arguments), dict(stable.defaults), repr(stable.target)]
     key = ("way", forms, *given, alone, max_ulp, in_words)
     return _kept(key, read, written, lambda: choose(stable, alone, max_ulp, in_words))
+
+
+def shared_forms(stables: Sequence[Stable], cores: Sequence[Expr], scheme: Scheme) -> list[Expr]:
+    """What :func:`~gradsmith.numerics.joint.shared_forms` finds."""
+
+    def read(record: Mapping[str, Any]) -> list[Expr]:
+        return list(of_nodes(record["forms"]))
+
+    def written(found: Sequence[Expr]) -> dict[str, Any]:
+        return {"forms": to_nodes(*found)}
+
+    roots = to_nodes(*(stable.root for stable in stables), *cores)
+    given = [[list(s.arguments), dict(s.defaults), repr(s.target)] for s in stables]
+    key = ("shared forms", roots, given, rank(scheme))
+    return _kept(key, read, written, lambda: joint.shared_forms(stables, cores, scheme))
 
 
 def _kept(

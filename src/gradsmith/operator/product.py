@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from gradsmith.formula.expression import Call, Expr, Number
+from collections.abc import Iterable
+from functools import reduce
+
+from gradsmith.formula.expression import Call, Expr, Number, Symbol
 from gradsmith.formula.vocabulary import where
 
 ZERO, ONE = Number(0), Number(1)
@@ -17,6 +20,11 @@ def times(core: Expr, factor: Expr) -> Expr:
         condition, a, b = core.args
         return where(condition, times(a, factor), times(b, factor))
     return core * factor
+
+
+def times_factors(core: Expr, factors: Iterable[str]) -> Expr:
+    """The product with several symbols."""
+    return reduce(times, map(Symbol, factors), core)
 
 
 def _has_zero_branch(core: Expr) -> bool:
