@@ -93,7 +93,7 @@ def test_vectors_look_up_in_registers(size: int, features: str, register: str) -
     machine = native.Machine(TRIPLE, "x86-64-v3", features)
     written = loop(program(size), lookups=machine.lookups)
     code = native.assembly(written.text, machine, written.beside)
-    body = code.split("\nkernel:")[1].split(".Lfunc_end")[0]
+    body = code.split("\nkernel.loop:")[1].split(".Lfunc_end")[0]
     instruction = r"vperm[it]2" if (size, register) == (32, "zmm") else "vperm"
     assert re.search(rf"\b{instruction}(ps|d)\b.*{register}", body)
     assert "gather" not in body

@@ -23,7 +23,11 @@ pytestmark = pytest.mark.skipif(llvm.unavailable() is not None, reason=str(llvm.
 
 
 def body(text: str) -> str:
-    """The instructions, without labels, directives and comments."""
+    """The instructions of the loop, without labels, directives and comments."""
+    return instructions(text.split("\nkernel.loop:")[1])
+
+
+def instructions(text: str) -> str:
     return "\n".join(re.findall(r"^\t[a-z].*", text, re.MULTILINE))
 
 
@@ -62,6 +66,13 @@ def test_code_for_arm_is_wide_and_calls_nothing() -> None:
         assert not re.search(r"\bblr?\b", code)
         for instruction in ("fdiv", "fsqrt", "fmla", "frintn"):
             assert re.search(rf"\b{instruction}\tv\d+\.{lanes}", code), instruction
+
+
+@pytest.mark.skipif(not X86, reason="looks for x86 instructions")
+def test_what_the_loop_keeps_on_the_stack_lies_at_the_end_of_a_page() -> None:
+    text = native.assembly(loop(polynomial(F32, F32)).text)
+    around = instructions(text.split("\nkernel:")[1].split("\nkernel.loop:")[0])
+    assert re.search(r"andq\t\$-4096, %rsp\n\tsubq\t\$4096, %rsp\n.*\n\tcallq\tkernel.loop", around)
 
 
 def test_the_text_holds_no_licence_to_change_a_result() -> None:
