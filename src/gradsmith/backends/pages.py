@@ -6,7 +6,8 @@ each time: glibc maps those from 32 MiB on by themselves, and gives smaller ones
 wherever they were the last of its heap, as a network's are after every step. For them the kernel of
 Linux is asked for pages of 2 MiB (``madvise(MADV_HUGEPAGE)``): of 4 MiB, which have one such page
 or two, a pass takes 0.6 of the time, of 64 MiB less than half. Where there are no large pages, or
-the memory has its pages, the request changes nothing.
+the memory has its pages, the request changes nothing. The native part (``operator/cpp/pool.h``)
+also keeps such memory for the next result.
 """
 
 from __future__ import annotations

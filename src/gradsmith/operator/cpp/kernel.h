@@ -195,8 +195,8 @@ bool evaluate_halves(
     const Register<Kernel>& kernels, Operands& operands, const Halves& halves, Tensor& result) {
   Call call;
   const auto shape = halves.shape();
-  auto made = Tensor(at::detail::empty_cpu(halves.whole(), operands.key.dtype));
-  advise(made);
+  const auto whole = halves.whole();
+  auto made = empty(whole, dense_strides(whole), operands.key.dtype);
   auto* data = static_cast<char*>(made.mutable_data_ptr());
   const auto offset = made.itemsize() * halves.offset(made.strides());
   if (prepare_rows(kernels, operands, shape, made.strides(), false, call)) {

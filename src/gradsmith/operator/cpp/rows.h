@@ -4,17 +4,13 @@
 #pragma once
 
 #include "operands.h"
+#include "pool.h"
 
 #include <ATen/ExpandUtils.h>
 #include <c10/core/Contiguity.h>
 
 #include <algorithm>
 #include <cstring>
-
-#ifdef __linux__
-#include <sys/mman.h>
-#include <unistd.h>
-#endif
 
 namespace gradsmith {
 
@@ -27,29 +23,26 @@ struct Rows {
   std::array<std::array<int64_t, kDims>, kMost + 1> strides;  // in elements
 };
 
-// Asks for large pages where a new tensor is large; see backends/pages.py.
-void advise([[maybe_unused]] const Tensor& tensor) {
-#ifdef __linux__
-  const auto size = tensor.nbytes();
-  if (size >= static_cast<size_t>(settings.large)) {
-    static const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-    const auto data = reinterpret_cast<uintptr_t>(tensor.const_data_ptr());
-    const auto begin = (data + page - 1) / page * page;
-    const auto end = (data + size) / page * page;
-    madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
-  }
-#endif
-}
-
 // A new tensor of these strides.
 Tensor empty(at::IntArrayRef shape, at::IntArrayRef strides, at::ScalarType storage) {
+  if (auto made = pooled(shape, strides, storage); made.defined()) {
+    return made;
+  }
   Tensor made(at::detail::empty_cpu(shape, storage));
   // Where a dimension has one element, its stride may be anything, and is handed on.
   if (made.strides() != strides) {
     made = Tensor(at::detail::empty_strided_cpu(shape, strides, storage));
   }
-  advise(made);
   return made;
+}
+
+// The strides of a tensor without gaps, the last dimension changing fastest.
+Sizes dense_strides(at::IntArrayRef shape) {
+  Sizes strides(shape.size(), 1);
+  for (size_t dim = shape.size(); dim-- > 1;) {
+    strides[dim - 1] = strides[dim] * std::max<int64_t>(shape[dim], 1);
+  }
+  return strides;
 }
 
 // The strides of a new tensor laid out like the operands, as torch's own functions choose it.
@@ -70,11 +63,7 @@ Sizes result_strides(const Operands& operands, const Sizes& shape) {
     const auto strides = at::infer_dense_strides(full->sizes, full->strides);
     return Sizes(strides.begin(), strides.end());
   }
-  Sizes strides(shape.size(), 1);
-  for (size_t dim = shape.size(); dim-- > 1;) {
-    strides[dim - 1] = strides[dim] * std::max<int64_t>(shape[dim], 1);
-  }
-  return strides;
+  return dense_strides(shape);
 }
 
 // Strides of an operand once it is expanded to the shape.
