@@ -59,6 +59,15 @@ def test_the_memory_of_a_large_result_is_used_again() -> None:
     assert all(torch.equal(y, x.clamp_min(0)) for y in again)
 
 
+def test_memory_serves_for_what_is_a_little_smaller() -> None:
+    large = gs.relu(torch.zeros(9 * COUNT))
+    address = large.data_ptr()
+    del large
+    fits = gs.relu(torch.ones(8 * COUNT + 1))
+    assert fits.data_ptr() == address
+    assert fits.min() == fits.max() == 1
+
+
 def test_smaller_results_come_from_pytorch() -> None:
     assert gs.relu(torch.zeros(COUNT - 1)).data_ptr() % LARGE_PAGE
 

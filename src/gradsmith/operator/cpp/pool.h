@@ -27,6 +27,7 @@ namespace gradsmith {
 constexpr size_t kLargePage = size_t{1} << 21;
 // To offer memory takes as long as writing some 100 KiB, where other processors must hear of it.
 constexpr size_t kNotOffered = size_t{1} << 27;
+constexpr size_t kSpare = 8;  // by this part memory may be larger than what it is for
 
 struct Block {
   char* begin;
@@ -40,18 +41,20 @@ class Pool {
   Block* take(size_t bytes) {
     const auto size = (bytes + kLargePage - 1) / kLargePage * kLargePage;
     const std::lock_guard<std::mutex> guard(mutex_);
-    used_ += size;
     // The last one that came back may still be in the cache.
-    const auto found = std::find_if(
-        kept_.rbegin(), kept_.rend(), [size](Block* block) { return block->size == size; });
+    const auto found = std::find_if(kept_.rbegin(), kept_.rend(), [size](Block* block) {
+      return block->size >= size && block->size - size <= size / kSpare;
+    });
     if (found != kept_.rend()) {
       auto* block = *found;
       kept_.erase(std::next(found).base());
-      kept_bytes_ -= size;
-      not_offered_ -= block->offered ? 0 : size;
+      used_ += block->size;
+      kept_bytes_ -= block->size;
+      not_offered_ -= block->offered ? 0 : block->size;
       block->offered = false;
       return block;
     }
+    used_ += size;
     most_ = std::max(most_, used_);
     while (!kept_.empty() && used_ + kept_bytes_ > most_) {
       release(kept_.front());
