@@ -68,8 +68,15 @@ def test_memory_serves_for_what_is_a_little_smaller() -> None:
     assert fits.min() == fits.max() == 1
 
 
+@pytest.mark.parametrize("size", [pages.KEPT // 4, pages.KEPT // 4 + 1, LARGE_PAGE // 4, 2**20 - 1])
+def test_so_it_is_from_one_mebibyte_on(size: int) -> None:
+    y = gs.relu(torch.ones(size))
+    assert y.data_ptr() % LARGE_PAGE == 0
+    assert y.min() == y.max() == 1
+
+
 def test_smaller_results_come_from_pytorch() -> None:
-    assert gs.relu(torch.zeros(COUNT - 1)).data_ptr() % LARGE_PAGE
+    assert gs.relu(torch.zeros(pages.KEPT // 4 - 1)).data_ptr() % LARGE_PAGE
 
 
 def test_a_view_keeps_it() -> None:

@@ -157,7 +157,7 @@ def _configure(module: Any) -> None:
         parallel = threads.start()
         rank, ranks = threads.identify()
     otherwise = ctypes.addressof(dispatch.OTHERWISE)
-    sizes = threads.GRAIN, pages.LARGE, SHORTEST, WHOLE
+    sizes = threads.GRAIN, pages.KEPT, SHORTEST, WHOLE
     module.configure(parallel, rank, ranks, *sizes, MODERATE, otherwise, gradients)
 
 

@@ -31,17 +31,17 @@
 namespace gradsmith {
 
 constexpr char kConfigureDoc[] =
-    "configure(parallel, rank, ranks, grain, large, shortest, whole, moderate,\n"
+    "configure(parallel, rank, ranks, grain, kept, shortest, whole, moderate,\n"
     "otherwise, fallback)\n\n"
     "What holds for the process.";
 
 PyObject* configure(PyObject*, PyObject* args) {
   unsigned long long parallel = 0, rank = 0, ranks = 0, otherwise = 0;
-  long long grain = 0, large = 0, shortest = 0, whole = 1;
+  long long grain = 0, kept = 0, shortest = 0, whole = 1;
   double moderate = 0;
   PyObject* fallback = nullptr;
   if (!PyArg_ParseTuple(
-          args, "KKKLLLLdKO", &parallel, &rank, &ranks, &grain, &large, &shortest, &whole,
+          args, "KKKLLLLdKO", &parallel, &rank, &ranks, &grain, &kept, &shortest, &whole,
           &moderate, &otherwise, &fallback)) {
     return nullptr;
   }
@@ -49,7 +49,7 @@ PyObject* configure(PyObject*, PyObject* args) {
   settings.rank = static_cast<int64_t>(rank);
   settings.ranks = static_cast<int64_t>(ranks);
   settings.grain = grain;
-  settings.large = large;
+  settings.kept = kept;
   settings.shortest = shortest;
   settings.whole = whole;
   settings.moderate = moderate;

@@ -25,13 +25,14 @@ namespace gradsmith {
 #ifdef __linux__
 
 constexpr size_t kLargePage = size_t{1} << 21;
+constexpr size_t kSmallStep = size_t{1} << 16;  // of sizes below that of a large page
 // To offer memory takes as long as writing some 100 KiB, where other processors must hear of it.
 constexpr size_t kNotOffered = size_t{1} << 27;
 constexpr size_t kSpare = 8;  // by this part memory may be larger than what it is for
 
 struct Block {
   char* begin;
-  size_t size;  // a multiple of large pages, as is the address
+  size_t size;  // a multiple of large pages, or of smaller steps below that
   bool offered = false;  // to Linux
 };
 
@@ -39,7 +40,8 @@ class Pool {
  public:
   // Memory of so many bytes; nothing where the system has none.
   Block* take(size_t bytes) {
-    const auto size = (bytes + kLargePage - 1) / kLargePage * kLargePage;
+    const auto step = bytes < kLargePage ? kSmallStep : kLargePage;
+    const auto size = (bytes + step - 1) / step * step;
     const std::lock_guard<std::mutex> guard(mutex_);
     // The last one that came back may still be in the cache.
     const auto found = std::find_if(kept_.rbegin(), kept_.rend(), [size](Block* block) {
@@ -143,7 +145,7 @@ Tensor pooled(at::IntArrayRef shape, at::IntArrayRef strides, at::ScalarType dty
   const auto type = c10::scalarTypeToTypeMeta(dtype);
   const auto bytes = at::detail::computeStorageNbytes(shape, strides, type.itemsize());
   // Whoever brought an allocator of their own wants it used.
-  if (bytes < static_cast<size_t>(settings.large) ||
+  if (bytes < static_cast<size_t>(settings.kept) ||
       c10::GetCPUAllocator() != c10::GetDefaultCPUAllocator()) {
     return {};
   }

@@ -28,7 +28,7 @@ struct Settings {
   int64_t rank = 0;  // address of int f(void): the number of this thread
   int64_t ranks = 0;  // and of how many
   int64_t grain = 0;  // elements from which on PyTorch copies on several threads
-  int64_t large = 0;  // bytes from which on a result lies in memory that is kept
+  int64_t kept = 0;  // bytes from which on a result lies in memory that is kept
   int64_t shortest = 0;  // elements of a row that is not copied
   int64_t whole = 1;  // and such that multiples of it are not copied either
   double moderate = 0;  // the size of numbers for which one kernel serves, as its inverse is
