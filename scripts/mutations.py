@@ -320,8 +320,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "a constant that float32 does not hold chosen there",
         "numerics/builder.py",
-        "return near if number_of_bits(F32, held.constant) == value else None",
-        "return near",
+        "return self.constant(F32, near) if number_of_bits(F32, near) == value else None",
+        "return self.constant(F32, near)",
         ("numerics/test_narrowing.py",),
     ),
     Mutation(

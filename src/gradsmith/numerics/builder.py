@@ -208,7 +208,7 @@ class Builder:
             made = self._made(one.number)
             if made is None or made.op is not Op.SELECT:
                 continue
-            condition, yes, no = (Value(self, n, self._types[n]) for n in made.args)
+            condition, yes, no = self._operands(made)
             was_narrow = other.type is F64 and self._is_from_float32(other)
             if self._is_one(no) and (was_narrow or self._is_constant(yes)):
                 return self.write(Op.SELECT, condition, other * yes, other)
@@ -224,14 +224,13 @@ class Builder:
         made = self._made(wide.number)
         if wide.type is not F64 or made is None:
             return None
-        operands = [Value(self, n, self._types[n]) for n in made.args]
+        operands = self._operands(made)
         if made.op is Op.CONVERT:
             return operands[0]
         if made.op is Op.CONST:
             value = number_of_bits(F64, made.constant)
-            near = self.number(F32, value)
-            held = self._instructions[near.number - len(self._inputs)]
-            return near if number_of_bits(F32, held.constant) == value else None
+            near = bits_of_number(F32, value)
+            return self.constant(F32, near) if number_of_bits(F32, near) == value else None
         if made.op is not Op.SELECT:
             return None
         condition, *branches = operands
@@ -250,7 +249,7 @@ class Builder:
         made = self._made(test.number)
         if made is None:
             return test
-        operands = [Value(self, n, self._types[n]) for n in made.args]
+        operands = self._operands(made)
         if all(operand.type.bits == 32 for operand in operands):
             return test
         same = self._narrowed_test if operands[0].type is BOOL else self._narrowed
@@ -273,6 +272,9 @@ class Builder:
         """The same value, or the one of which it is the opposite or the size."""
         made = self._made(number)
         return made.args[0] if made is not None and made.op in (Op.NEG, Op.ABS) else number
+
+    def _operands(self, made: Instruction) -> list[Value]:
+        return [Value(self, number, self._types[number]) for number in made.args]
 
     def _made(self, number: int) -> Instruction | None:
         count = len(self._inputs)

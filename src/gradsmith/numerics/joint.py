@@ -40,10 +40,10 @@ def shared_forms(
         scheme: how all are computed.
     """
     given = list(expressions)
-    if len(given) < 2 or scheme not in WITH_RANGE:
+    if not may_share(len(given), scheme):
         return given
     held = max(held_at(scheme, _judged(stable).target) for stable in stables)
-    known = [node for node in walk(*given) if isinstance(node, Call) and node.function is exp]
+    known = _exponentials(*given)
     options = [
         [expression, *_others(stable, held, known)]
         for stable, expression in zip(stables, given, strict=True)
@@ -60,6 +60,15 @@ def shared_forms(
         else:
             return list(forms)
     return given
+
+
+def may_share(count: int, scheme: Scheme) -> bool:
+    """Whether so many results in that scheme have other forms at all."""
+    return count > 1 and scheme in WITH_RANGE
+
+
+def _exponentials(*roots: Expr) -> list[Call]:
+    return [node for node in walk(*roots) if isinstance(node, Call) and node.function is exp]
 
 
 def _judged(stable: Stable) -> Stable:
@@ -81,8 +90,7 @@ def _others(stable: Stable, held: int, known: Sequence[Call]) -> Iterator[Expr]:
         return
     for form in one_sided(stable.expression, held, always=True):
         yield form
-        calls = [node for node in walk(form) if isinstance(node, Call) and node.function is exp]
-        for own, other in product(calls, known):
+        for own, other in product(_exponentials(form), known):
             if own is not other and _unheld(own.args[0]) == _unheld(other.args[0]):
                 yield substitute(form, {own: other})
 

@@ -15,6 +15,7 @@ from gradsmith.backends.dispatch import Precision
 from gradsmith.backends.llvm import NativeKernel
 from gradsmith.formula.expression import Expr, free_symbols
 from gradsmith.numerics.fit import WORDS, Fit, fit
+from gradsmith.numerics.joint import may_share
 from gradsmith.numerics.ladder import rank
 from gradsmith.numerics.lower import Scheme
 from gradsmith.numerics.stabilise import Stable
@@ -197,7 +198,7 @@ def compiled(
 def _sharing(each: Sequence[Computation], scheme: Scheme) -> Sequence[Computation]:
     """The same results, in forms that take less together."""
     stables = [one.stable for one in each if one.stable is not None]
-    if len(stables) < len(each) or len(each) == 1:
+    if len(stables) < len(each) or not may_share(len(each), scheme):
         return each
     cores = plans.shared_forms(stables, [one.core for one in each], scheme)
     return [replace(one, core=core) for one, core in zip(each, cores, strict=True)]

@@ -48,19 +48,17 @@ class Pool {
       return block->size >= size && block->size - size <= size / kSpare;
     });
     if (found != kept_.rend()) {
-      auto* block = *found;
-      kept_.erase(std::next(found).base());
+      auto* block = removed(std::next(found).base());
       used_ += block->size;
-      kept_bytes_ -= block->size;
-      not_offered_ -= block->offered ? 0 : block->size;
       block->offered = false;
       return block;
     }
     used_ += size;
     most_ = std::max(most_, used_);
     while (!kept_.empty() && used_ + kept_bytes_ > most_) {
-      release(kept_.front());
-      kept_.erase(kept_.begin());
+      auto* oldest = removed(kept_.begin());
+      munmap(oldest->begin, oldest->size);
+      delete oldest;
     }
     auto* begin = mapped(size);
     if (!begin) {
@@ -126,11 +124,13 @@ class Pool {
     return first + before;
   }
 
-  void release(Block* block) {
+  // A block that is kept no longer.
+  Block* removed(std::vector<Block*>::iterator place) {
+    auto* block = *place;
+    kept_.erase(place);
     kept_bytes_ -= block->size;
     not_offered_ -= block->offered ? 0 : block->size;
-    munmap(block->begin, block->size);
-    delete block;
+    return block;
   }
 };
 
