@@ -615,11 +615,25 @@ MUTATIONS: tuple[Mutation, ...] = (
         ("numerics/test_tabulate.py",),
     ),
     Mutation(
-        "a table's product with a large number takes its second word too",
+        "beside a line what is nothing has any sign",
         f"{_ELEMENTARY}/tabulated.py",
-        "    rest = select(alone, -0.0, or_zero(result) * held)\n",
-        "    rest = or_zero(result) * held\n",
+        " | equal(total, 0.0)\n",
+        "\n",
         ("numerics/elementary/test_tabulated.py",),
+    ),
+    Mutation(
+        "an exponential of a table stays what it last was",
+        f"{_ELEMENTARY}/words.py",
+        "held = replace(x, high=maximum(x.high, _NOTHING))",
+        "held = replace(x, high=maximum(x.high, _NOTHING + 1))",
+        ("numerics/elementary/test_tabulated.py",),
+    ),
+    Mutation(
+        "a table of what is beside a limit, for what is beside none",
+        "numerics/tabulate.py",
+        "one = 1 if flip and factors[0].limit and not factors[1].limit else 0",
+        "one = 0",
+        ("numerics/test_tabulate.py",),
     ),
     Mutation(
         "one word for slopes however steep",
@@ -652,7 +666,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "a table in a kernel that is not in two words",
         "operator/kernels.py",
-        "(one.scheme is best.scheme or not has_table(one.expression))",
+        "(one.scheme is best.scheme or not one.particular)",
         "True",
         ("operator/test_native.py",),
     ),

@@ -84,6 +84,26 @@ def test_native_code_finds_the_same(machine: native.Machine, size: int, wide: bo
         assert out.numpy().tobytes() == expected.tobytes(), count
 
 
+@pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_eights_of_zeros_are_found_without_being_looked_up(
+    machine: native.Machine, count: int
+) -> None:
+    """In any place of a table of 32; −0 is not one of them."""
+    eights = [[Fraction(0)] * 8] * count + [entries(8), [-0.0] * 8, entries(8)][: 4 - count]
+    for turned in range(4):
+        table = [entry for eight in (*eights[turned:], *eights[:turned]) for entry in eight]
+        builder = Builder()
+        written = builder.program(lookup(builder.input("i", I32), table))
+        at = np.arange(1003, dtype=np.int32)
+        out = torch.empty(len(at))
+        NativeKernel(written, machine=machine)([torch.from_numpy(at)], [out])
+        (expected,) = run(written, at)
+        assert out.numpy().tobytes() == expected.tobytes()
+        text = "\n".join(loop(written, lookups="avx2").beside.splitlines())
+        assert text.count("call <8 x float> @llvm.x86.avx2.permps") == 4 - count
+
+
 @pytest.mark.skipif(not X86, reason="looks for x86 instructions")
 @pytest.mark.parametrize("size", [8, 16, 32])
 @pytest.mark.parametrize(

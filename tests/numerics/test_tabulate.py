@@ -32,6 +32,8 @@ FORMS = {
     "silu′": f"{SIGMOID}*(1 + x*(1 - {SIGMOID}))",
     "gelu": "x/2*erfc(-x/sqrt(2))",
     "gelu′": "erfc(-x/sqrt(2))/2 + x*exp(-x**2/2)/sqrt(2*pi)",
+    "mirrored gelu": "x/2*erfc(x/sqrt(2))",
+    "mirrored gelu′": "erfc(x/sqrt(2))/2 - x*exp(-x**2/2)/sqrt(2*pi)",
     "mish": "x*tanh(log(1 + exp(x)))",
     "scaled silu′": "sigmoid(1.702*x)*(1 + 1.702*x*(1 - sigmoid(1.702*x)))",
     "hermite": "(1 - x**2)*exp(-x**2/2)",
@@ -94,7 +96,13 @@ def test_it_is_right(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "place"), [("silu′", -1.2784645), ("gelu′", -0.7517916), ("hermite", 1.0)]
+    ("name", "place"),
+    [
+        ("silu′", -1.2784645),
+        ("gelu′", -0.7517916),
+        ("mirrored gelu′", 0.7517916),
+        ("hermite", 1.0),
+    ],
 )
 def test_beside_a_root_digits_are_left(name, place):
     way = with_table(FORMS[name])
@@ -118,7 +126,13 @@ def test_products_with_upstream_gradients_of_any_size_are_right(name):
 
 @pytest.mark.parametrize(
     ("name", "below", "above"),
-    [("silu′", -0.0, 1.0), ("gelu", -0.0, math.inf), ("mish", -0.0, math.inf), ("hermite", -0, -0)],
+    [
+        ("silu′", -0.0, 1.0),
+        ("gelu", -0.0, math.inf),
+        ("mirrored gelu", -math.inf, 0.0),
+        ("mish", -0.0, math.inf),
+        ("hermite", -0, -0),
+    ],
 )
 def test_infinities_and_nan(name, below, above):
     way = with_table(FORMS[name])
@@ -129,6 +143,19 @@ def test_infinities_and_nan(name, below, above):
     assert computed[1] == above
     assert math.isnan(computed[2])
     assert np.signbit(computed[0])  # what underflows here is negative
+
+
+@pytest.mark.parametrize("name", ["silu′", "gelu′", "hermite"])
+def test_far_out_upstream_gradients_of_any_size_find_nothing(name):
+    """There f is below 2⁻¹⁹⁰, of which no upstream gradient makes anything but what is wrong."""
+    way = with_table(FORMS[name])
+    root = way.stable.expression * Symbol("g")
+    program = lower((root,), {"x": F32, "g": F32}, WORDS32, F32)
+    xs = -np.geomspace(140, 3e38, 100).astype(np.float32)
+    for g in (1.0, 1e30, -3e38):
+        computed = run(program, xs, np.full_like(xs, g))[0]
+        assert not computed.any()
+        assert (np.signbit(computed) == (g > 0)).all()
 
 
 def test_infinite_upstream_gradients_stay_infinite():
@@ -142,7 +169,7 @@ def test_infinite_upstream_gradients_stay_infinite():
 
 
 @pytest.mark.parametrize("zero", [0.0, -0.0])
-@pytest.mark.parametrize("name", ["gelu", "mish"])
+@pytest.mark.parametrize("name", ["gelu", "mirrored gelu", "mish"])
 def test_zeros_keep_their_sign(name, zero):
     way = with_table(FORMS[name])
     program = lower((way.stable.expression,), {"x": F32}, WORDS32, F32)
@@ -212,7 +239,13 @@ def test_a_half_format_takes_it_where_float32_has_too_little_range():
 @given(
     scale=st.decimals("0.3", "3", places=2),
     outer=st.sampled_from(
-        ["({c})*(1 + {u}*(1 - ({c})))", "x*({c})", "({c})*(1 - ({c}))", "({c}) - 3/10"]
+        [
+            "({c})*(1 + {u}*(1 - ({c})))",
+            "x*({c})",
+            "x*(1 - ({c}))",
+            "({c})*(1 - ({c}))",
+            "({c}) - 3/10",
+        ]
     ),
     core=st.sampled_from(["1/(1 + exp(-({u})))", "erfc(-({u}))/2", "(1 + tanh({u}))/2"]),
 )

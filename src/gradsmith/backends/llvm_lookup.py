@@ -121,6 +121,9 @@ def _by_8(table: Sequence[Constant], tests_bits: bool) -> list[str]:
     """
     lines, names = [], []
     for first in range(0, len(table), 8):
+        if not any(table[first : first + 8]):  # of which LLVM makes a mask where it chooses
+            names.append("zeroinitializer")
+            continue
         names.append(f"%part{first}")
         lines.append(
             f"  %part{first} = call <8 x float> @llvm.x86.avx2.permps("
@@ -134,8 +137,8 @@ def _by_8(table: Sequence[Constant], tests_bits: bool) -> list[str]:
         lines.append(f"  %bits{bit} = {operation} <8 x i32> %i, <{', '.join([operand] * 8)}>")
         lines.append(f"  %lower{bit} = {below} <8 x i32> %bits{bit}, zeroinitializer")
         chosen = []
-        for low, high in zip(names[::2], names[1::2], strict=True):
-            chosen.append(f"%by{bit}{low[1:]}")
+        for first, (low, high) in enumerate(zip(names[::2], names[1::2], strict=True)):
+            chosen.append(f"%by{bit}part{first}")
             lines.append(
                 f"  {chosen[-1]} = select <8 x i1> %lower{bit}, <8 x float> {low},"
                 f" <8 x float> {high}"

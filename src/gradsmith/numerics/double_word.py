@@ -70,6 +70,7 @@ class DoubleWord:
         quotient: of what by what it is one.
         slack: the largest size of ``low``, in units of 2⁻²⁴ of the number.
         nearest: writes the word nearest to high + low, in fewer instructions than the sum takes.
+        single: writes the float32 nearest to the number, where that takes fewer yet.
         leaning: writes the same with a second word of the sign of the first one, and 0 only where
             that is. Products with it need no guard: ∞ + ∞ is ∞, and −0 − 0 is −0.
         plus_one: writes 1 + the number in fewer instructions than the sum takes.
@@ -90,6 +91,7 @@ class DoubleWord:
     quotient: tuple[DoubleWord, DoubleWord] | None = None
     slack: float = inf
     nearest: Callable[[], Value] | None = None
+    single: Callable[[], Value] | None = None
     leaning: Callable[[], DoubleWord] | None = None
     plus_one: Callable[[], DoubleWord] | None = None
     invertible: bool = False
@@ -166,6 +168,8 @@ def between(low: float, a: DoubleWord, high: float) -> DoubleWord:
 
 def rounded(a: DoubleWord, kind: Type = F32) -> Value:
     """The nearest float32; −0 and infinity as the first word has them. As float64, all digits."""
+    if a.single is not None and kind is not F64:
+        return a.single()
     a = carefully(a)
     factor = a.factor if isinstance(a.factor, float) else convert(a.factor, kind)
     if kind is F64:

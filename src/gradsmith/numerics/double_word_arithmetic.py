@@ -133,6 +133,7 @@ def _times_power_of_two(a: DoubleWord, power: DoubleWord) -> DoubleWord:
         power=None,
         quotient=None,
         careful=None,
+        single=None,
         leaning=changed(partial(_times_power_of_two, power=power), a.leaning),
     )
     if isinstance(a.factor, float) and a.factor != 1.0 and 0 < power.known < _LARGE:
@@ -219,7 +220,7 @@ def _balanced(
         kept = select(large, one, factor)
     low = None if b.low is None else b.low * moved
     held = DoubleWord(b.high * moved, low, b.range, sound=b.sound)
-    return replace(a, factor=kept, careful=None), held
+    return replace(a, factor=kept, careful=None, single=None), held
 
 
 def _too_large(a: DoubleWord, b: DoubleWord, factor: float | Value) -> Value:

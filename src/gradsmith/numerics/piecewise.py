@@ -25,7 +25,7 @@ from gradsmith.numerics.elementary.tabulated import SIDE
 from gradsmith.numerics.elementary.words import LARGEST_EXPM1
 from gradsmith.numerics.interpret import Array
 
-_SHAPES = ((8, 2), (8, 1), (SIDE, 2), (SIDE, 1), (2 * SIDE, 3), (2 * SIDE, 2))
+_SHAPES = ((8, 2), (8, 1), (8, 0), (SIDE, 2), (SIDE, 1), (2 * SIDE, 3), (2 * SIDE, 2))
 """Pieces on one side, and the digits that say which one, from the quickest look-ups up.
 
 Without AVX-512 one of 8 numbers takes one instruction, one of 16 three, one of 32 seven; a term
@@ -40,7 +40,7 @@ _GENTLE = 1 / 12
 whole."""
 _MOST_TERMS = 11
 _FINENESS = 0.97 ** np.arange(20)
-_LAYOUTS = 4
+_LAYOUTS = 8
 _WITHIN = 0.3, 0.7  # of a piece, where a root may be
 _NEARER = 0.9
 _TRIED = 64
@@ -162,7 +162,7 @@ def _layouts(
     whole = (sums[-1] - 1) / end
     finest = max(whole, (sums[-2] - 1) / max(straight, end / 256))
     scales = finest * _FINENESS
-    if roots := [root for curve in curves for root in curve.roots]:
+    if roots := [root for curve in curves for root in curve.roots if root]:
         total = 1 + scales * roots[0]
         within = total / 2.0 ** np.floor(np.log2(total)) * 2**digits % 1
         scales = scales[(within > _WITHIN[0]) & (within < _WITHIN[1])]
@@ -247,14 +247,15 @@ class _Piece:
     def _through(self, curve: Curve, root: float) -> None:
         """The place is a root, or the nearest float32: what is left there has only second words."""
         place = float(_word(root))
-        value = float(curve.values.exactly(np.array([place]))[0])
+        value = float(curve.values.exactly(np.array([place]))[0]) if place else 0.0
         rest = float(_word(value))
         finer = value - rest
         if abs(finer) < _SURE * float(np.spacing(np.float32(rest))):
             finer = 0.0
         slope = float(curve.values.slope(np.array([place]))[0])
         first = float(_word(slope))
-        self.line = place, 0.0, first, *map(float, map(_word, (finer, rest, slope - first)))
+        second = slope - first if abs(slope - first) > _ALLOWED / 16 * abs(slope) else 0.0
+        self.line = place, 0.0, first, *map(float, map(_word, (finer, rest, second)))
 
     def _along(self, low: float, end: float) -> None:
         """A line, of which the place has so few digits that differences with it are exact."""

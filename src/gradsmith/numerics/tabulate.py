@@ -1,14 +1,14 @@
 """Functions of one number as an asymptote plus an exponential times what a table gives.
 
 f(x) = xᵐ·(limit ± exp(u(a))·T(a)) with a = |x|: the limit is that of f/xᵐ on either side, the
-exponential is one that the formula has, and T is all the rest. It changes slowly, and where it has
-a root, that is a place of the table. Nothing is known of it beforehand: its values are exact ones
-of the formula.
+exponential is one that the formula has, and T is all the rest; or f(x) = limit·x ± exp(u(a))·T(a),
+where f has a simple zero at 0, and T with it. T changes slowly, and where it has a root, that is a
+place of the table. Nothing is known of it beforehand: its values are exact ones of the formula.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -32,14 +32,16 @@ from gradsmith.formula.expression import (
     walk,
 )
 from gradsmith.numerics.chebyshev import Series, series_of
-from gradsmith.numerics.double_word import LEAST, nearest_word
+from gradsmith.numerics.double_word import LEAST
 from gradsmith.numerics.elementary.tabulated import DEEPEST, Pieces
 from gradsmith.numerics.interpret import Array, interpret
 from gradsmith.numerics.piecewise import Curve, fitted
+from gradsmith.numerics.program import is_power_of_two
 from gradsmith.numerics.regimes import order_of_zero
 from gradsmith.numerics.stabilise import Stable
 
 _MOST_ZERO = 3
+_NEAR = 2.0**-60
 _FAR = 512.0, 1024.0
 _SURE = 600
 """Bits. There an exponential that is any use is below what so many hold."""
@@ -69,24 +71,41 @@ def tabulated_forms(stable: Stable) -> Iterator[Expr]:
     order = order_of_zero(exact)
     if order is None or order > _MOST_ZERO:
         return
-    left, right = (_Side(exact, order, sign) for sign in (-1, 1))
-    limits = left.limit(), right.limit()
-    if limits[0] is None or limits[1] is None:
+    limits = [_Side(exact, order, sign).limit() for sign in (-1, 1)]
+    left, right = limits
+    if left is None or right is None:
         return
+    may_slant = order == 1 and _rises(exact) and all(map(_is_word, (left, right)))
     for exponent in _exponents(stable.expression, x):
         fall = _Fall(exponent, x)
         end = fall.end()
         if end is None:
             continue
-        factors = _Factor(left, limits[0], fall, end), _Factor(right, limits[1], fall, end)
-        pieces = _pieces(factors, end, order)
-        if pieces is not None:
-            yield _expression(x, order, exponent, pieces, end)
+        for slanted in (True, False) if may_slant else (False,):
+            sides = [_Side(exact, order - slanted, sign) for sign in (-1, 1)]
+            factors = (
+                _Factor(sides[0], left, slanted, fall, end),
+                _Factor(sides[1], right, slanted, fall, end),
+            )
+            pieces = _pieces(factors, end)
+            if pieces is not None:
+                yield _expression(x, order - slanted, exponent, pieces, end)
+                break
 
 
-def _expression(x: Symbol, order: int, exponent: Expr, pieces: Pieces, end: float) -> Expr:
+def _is_word(limit: Fraction) -> bool:
+    """Whether multiples of it are right in one word: what is lost of them is 0 at 0."""
+    return limit == 0 or (limit > 0 and is_power_of_two(limit))
+
+
+def _rises(exact: Evaluator) -> bool:
+    """Whether it has the sign of x next to 0."""
+    return bool(exact(_NEAR) > 0) and bool(exact(-_NEAR) < 0)
+
+
+def _expression(x: Symbol, powers: int, exponent: Expr, pieces: Pieces, end: float) -> Expr:
     held: Expr = x
-    if order:  # where nothing is left of the exponential, infinity times it would be NaN
+    if powers:  # where nothing is left of the exponential, infinity times it would be NaN
         if not pieces.limits[0]:
             held = v.maximum(held, Number(-end))
         if not pieces.limits[1]:
@@ -95,7 +114,7 @@ def _expression(x: Symbol, order: int, exponent: Expr, pieces: Pieces, end: floa
     u = substitute(exponent, {x: a})
     value = v.tabulated(held, a, u, *map(Number, pieces.numbers()))
     # Of a power of its own a small number would keep no digits.
-    for _ in range(order - pieces.factor):
+    for _ in range(powers):
         value = held * value
     return value
 
@@ -184,17 +203,19 @@ class _Fall:
         """Where the exponential is hardly anything any more; None where it does not only fall."""
         at = np.arange(0.0, _FARTHEST + _STEP, _STEP)
         falls = self(at)
-        beyond = np.flatnonzero(falls < -DEEPEST)
+        beyond = np.flatnonzero(falls <= -DEEPEST)
         if not beyond.size or not (np.diff(falls[: beyond[0] + 1]) < 0).all() or falls[0] > 0:
             return None
-        return float(at[beyond[0] - 1])
+        return float(at[beyond[0]])
 
 
 class _Factor:
-    """T on one side: exp(−u)·(f/xᵐ − limit)."""
+    """T on one side: exp(−u)·(f/xᵐ − limit), or with a slanted asymptote exp(−u)·(f − limit·x)."""
 
-    def __init__(self, side: _Side, limit: Fraction, fall: _Fall, end: float) -> None:
-        self.limit = limit
+    def __init__(
+        self, side: _Side, limit: Fraction, slanted: bool, fall: _Fall, end: float
+    ) -> None:
+        self.limit, self.slanted = limit, slanted
         self._side, self._fall, self._end = side, fall, end
 
     @cached_property
@@ -207,12 +228,16 @@ class _Factor:
         return self._series is not None
 
     def left(self, a: float, fall: float) -> arb:
-        """f/xᵐ − limit at one number, where the exponent is ``fall``."""
+        """What is left beside the asymptote at one number, where the exponent is ``fall``."""
         # By so much that is smaller than the limit.
         bits = _BITS + (int(-1.5 * fall) if self.limit else 0)
         with flint.ctx.workprec(bits + 20):
             limit = arb(flint.fmpq(self.limit.numerator, self.limit.denominator))
-            return self._side(a, bits) - limit
+            return self._side(a, bits) - (limit * self._side.sign * a if self.slanted else limit)
+
+    def _asymptote(self, at: Array) -> Array:
+        limit: Array = float(self.limit) * (self._side.sign * at if self.slanted else np.ones(1))
+        return limit
 
     def exactly(self, at: Array) -> Array:
         """Values with all digits of float64 but the last few."""
@@ -238,16 +263,17 @@ class _Factor:
 
     def share(self, at: Array, values: Array) -> Array:
         """By how much the values of T may be wrong for the function to be wrong by 1 of itself."""
-        whole: Array = np.abs(float(self.limit) * np.exp(-self._fall(at)) + values)
+        whole: Array = np.abs(self._asymptote(at) * np.exp(-self._fall(at)) + values)
         return whole
 
     def outweighed(self, at: Array, values: Array) -> bool:
-        """Whether the limit is anywhere less than what is added to it, where T is ± the values."""
-        return bool((np.exp(self._fall(at)) * np.abs(values) > _OUTWEIGHED * abs(self.limit)).any())
+        """Whether it is anywhere less than what is added to it, where T is ± the values."""
+        most = _OUTWEIGHED * np.abs(self._asymptote(at))
+        return bool((np.exp(self._fall(at)) * np.abs(values) > most).any())
 
     def whole(self, at: Array, values: Array) -> Array:
-        """f/xᵐ, where T has these values."""
-        result: Array = float(self.limit) + np.exp(self._fall(at)) * values
+        """All of it, where T has these values."""
+        result: Array = self._asymptote(at) + np.exp(self._fall(at)) * values
         return result
 
     @property
@@ -261,35 +287,45 @@ class _Factor:
     @property
     def roots(self) -> list[float]:
         """Where T is 0, and the function with it."""
+        first = [0.0] if self.slanted else []
         if self.limit:
-            return []
-        at, values = self.points, self(self.points)
+            return first
+        at = self.points[len(first) :]
+        values = self(at)
         between = np.flatnonzero(values[:-1] * values[1:] < 0)
         low, high = at[between], at[between + 1]
         places = (low + high) / 2
         for _ in range(_STEPS):  # of Newton
             places = np.clip(places - self(places) / self.slope(places), low, high)
-        return list(map(float, places))
+        return [*first, *map(float, places)]
 
 
-def _pieces(factors: tuple[_Factor, _Factor], end: float, order: int) -> Pieces | None:
+def _pieces(factors: tuple[_Factor, _Factor], end: float) -> Pieces | None:
     flip = _flip(factors, end)
-    if not all(factor.smooth for factor in factors[: 1 if flip else 2]):
+    # Of what is beside nothing more is known than of what is beside a limit.
+    one = 1 if flip and factors[0].limit and not factors[1].limit else 0
+    likes = [(factors[one], 1), (factors[one if flip else 1], flip or 1)]
+    likes = likes[::-1] if one else likes
+    if not all(like.smooth for like, _ in likes):
         return None
-    alike = factors[0], factors[0 if flip else 1]
-    for factor, like in zip(factors, alike, strict=True):
+    zero = np.zeros(1)
+    ends: list[Array] = []
+    for factor, (like, sign) in zip(factors, likes, strict=True):
         # Else what rounding takes from their sum would not be a float32.
         if factor.limit and factor.outweighed(like.points, like(like.points)):
             return None
-    zero = np.zeros(1)  # of which the sign says the side
-    left = factors[0].whole(zero, alike[0](zero))
-    right = factors[1].whole(zero, (flip or 1) * alike[1](zero))
+        ends.append(factor.whole(zero, sign * like(zero)))
+    left, right = ends
     if not np.allclose(left, right, rtol=_ALIKE, atol=0):
         return None
-    curves = [Curve(factors, flip)] if flip else [Curve((f,), 1) for f in factors[::-1]]
+    if flip:
+        curves = [Curve((factors[one], factors[1 - one]), flip)]
+    else:
+        curves = [Curve((factor,), 1) for factor in factors[::-1]]
     table = fitted(curves, end)
     if table is None:
         return None
+    table.columns[1:] *= likes[0][1]  # what belongs to the left side
     return Pieces(
         table.digits,
         table.scale,
@@ -297,11 +333,10 @@ def _pieces(factors: tuple[_Factor, _Factor], end: float, order: int) -> Pieces 
         not flip,
         flip or 1,
         table.gentle,
-        # Beyond the table the first word is the limit.
-        order > 0 and all(nearest_word(f.limit) == f.limit for f in factors),
+        factors[0].slanted,
         (factors[0].limit, factors[1].limit),
         table.lean,
-        _range(factors, flip),
+        _range(factors, likes),
         tuple(map(tuple, table.columns.tolist())),
     )
 
@@ -313,11 +348,12 @@ def _flip(factors: tuple[_Factor, _Factor], end: float) -> int:
     return next((s for s in (1, -1) if all(a.overlaps(s * b) for a, b in pairs)), 0)
 
 
-def _range(factors: tuple[_Factor, _Factor], flip: int) -> tuple[float, float]:
-    """Bounds of f/xᵐ, with a margin."""
+def _range(
+    factors: tuple[_Factor, _Factor], likes: Sequence[tuple[_Factor, int]]
+) -> tuple[float, float]:
+    """Bounds of all of it, with a margin."""
     ends: list[float] = []
-    for factor, sign in zip(factors, (1, flip or 1), strict=True):
-        like = factors[0] if flip else factor
+    for factor, (like, sign) in zip(factors, likes, strict=True):
         values = factor.whole(like.points, sign * like(like.points))
         ends += [float(values.min()), float(values.max())]
     low, high = min(ends), max(ends)

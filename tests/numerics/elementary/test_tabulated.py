@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from gradsmith.formula.expression import Number, Symbol
-from gradsmith.formula.vocabulary import abs_, maximum, minimum, tabulated
+from gradsmith.formula.vocabulary import abs_, minimum, tabulated
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.elementary.tabulated import SIDE, Pieces
 from gradsmith.numerics.interpreter import run
@@ -18,30 +19,32 @@ from gradsmith.numerics.program import F32, F64
 # Three roundings of what an exponential in two words leaves of itself, less than 1/16: of r, of
 # eʳ − 1, and of the product of that and T. A search over 10⁶ points found as much, rounded up.
 RELATIVE = 2.0**-27.3
+SHORT = Scheme(F32, Accuracy.SHORT)
 WORDS = Scheme(F32, Accuracy.FULL, double_word=True)
 X = Symbol("x")
+END = 134  # of tables of exponentials of −a
 LIMITS = (Fraction(0), Fraction(1)), (Fraction(3, 7), Fraction(-2)), (Fraction(0), Fraction(0))
 
 
 def constant(limits, flip=1, both=False, value=0.25, other=-0.5, last=4.0, **chosen):
     """T is a number, or one on each side; with ``last`` that goes on."""
-    gentle, factor = chosen.get("gentle", False), chosen.get("factor", False)
+    gentle, slanted = chosen.get("gentle", False), chosen.get("slanted", False)
     count = 2 * SIDE if both else SIDE
     values = [value] * SIDE + [other] * (count - SIDE)
     columns = (tuple(0.5 for _ in range(count)), tuple(values), *[(0.0,) * count] * 4)
     span = -4.0, 4.0
-    return Pieces(2, 3.0, last, both, flip, gentle, factor, limits, 2.0**-4, span, columns)
+    return Pieces(2, 3.0, last, both, flip, gentle, slanted, limits, 2.0**-4, span, columns)
 
 
 def of(pieces, root=None):
-    a = minimum(abs_(X), Number(131))
+    a = minimum(abs_(X), Number(END))
     expression = tabulated(X, a, -a, *map(Number, pieces.numbers()))
     return expression if root is None else root(expression)
 
 
 def test_numbers_say_all_of_a_table():
     for both in (False, True):
-        for chosen in ({}, {"gentle": True}, {"factor": True}):
+        for chosen in ({}, {"gentle": True}, {"slanted": True}):
             pieces = constant(LIMITS[1], -1, both, **chosen)
             assert Pieces.of_numbers(list(pieces.numbers())) == pieces
 
@@ -100,28 +103,55 @@ def test_leaning_words_make_the_same_products():
     assert errors.max() <= 0.6
 
 
-@pytest.mark.parametrize("gentle", [False, True])
-@pytest.mark.parametrize("limits", [LIMITS[0], (Fraction(-1, 2), Fraction(3, 4))])
-def test_products_with_the_number_have_its_sign_and_its_range(limits, gentle):
-    """Limit + exp(u)·T times x: at ±0, at both infinities and from 2⁻¹⁴⁹ to 2¹²⁷."""
-    pieces = constant(limits, -1, gentle=gentle, factor=True)
-    held = maximum(X, Number(-131)) if not limits[0] else X
-    a = minimum(abs_(held), Number(131))
-    expression = tabulated(held, a, -a, *map(Number, pieces.numbers()))
-    program = lower((expression,), {"x": F32}, WORDS, F32)
+def line(limits, flip):
+    """T is −a/4, and the asymptotes multiples of x."""
+    flat = constant(limits, flip, value=0.0, slanted=True)
+    places, values, _, *others = flat.columns
+    slopes = (-0.25,) * len(places)
+    return replace(flat, columns=(values, values, slopes, *others))
+
+
+@pytest.mark.parametrize(
+    ("limits", "flip"),
+    [((0, 1), 1), ((0, 1), -1), ((1, 0), -1), ((0, 0), -1), ((Fraction(1, 2), 2), 1)],
+)
+def test_beside_a_line_every_number_has_its_sign_and_its_digits(limits, flip):
+    """At ±0, at both infinities and from 2⁻¹⁴⁹ to 2¹²⁷."""
+    pieces = line(tuple(map(Fraction, limits)), flip)
     sizes = np.ldexp(1.2345, np.arange(-149, 128))
     xs = np.concatenate([-sizes, [-0.0, 0.0], sizes]).astype(np.float32)
-    (computed,) = run(program, xs)
     wide = xs.astype(np.float64)
-    tail = np.exp(-np.minimum(np.abs(wide), 131)) * 0.25
-    wide = wide if limits[0] else np.maximum(wide, -131)
-    true = wide * np.where(np.signbit(xs), float(limits[0]) + tail, float(limits[1]) - tail)
-    assert np.array_equal(np.signbit(computed), np.signbit(true))
-    units = np.maximum(np.spacing(np.abs(true).astype(np.float32)), 2.0**-149)
+    tail = -np.abs(wide) * np.exp(-np.abs(wide)) / 4
+    true = np.where(
+        np.signbit(xs), wide * float(limits[0]) + tail, wide * float(limits[1]) + flip * tail
+    )
+    program = lower((of(pieces),), {"x": F32}, WORDS, F32)
+    (computed,) = run(program, xs)
+    assert np.array_equal(np.signbit(computed), np.signbit(xs))
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(true.astype(np.float32))
+        units = np.maximum(np.spacing(np.abs(true).astype(np.float32)), 2.0**-149)
     # Subnormal results are rounded twice.
-    assert (np.abs(computed - true) / units).max() <= 0.76
+    assert (np.abs(computed - true) / units)[finite].max() <= 0.76
     ends = run(program, np.array([-np.inf, np.inf, np.nan], np.float32))[0]
-    if limits[0]:
-        assert ends[0] == np.inf
-    assert ends[1] == np.inf
     assert np.isnan(ends[2])
+    for end, limit, sign in zip(ends, limits, (-1, 1), strict=False):
+        assert end == (sign * np.inf if limit else 0)
+        assert np.signbit(end) == (sign < 0)
+
+
+def test_beside_a_line_one_word_keeps_the_sign_of_zero():
+    program = lower((of(line((Fraction(0), Fraction(1)), 1)),), {"x": F32}, SHORT, F32)
+    (computed,) = run(program, np.array([-0.0, 0.0], np.float32))
+    assert np.array_equal(np.signbit(computed), [True, False])
+
+
+def test_where_nothing_is_left_of_the_exponential_a_large_factor_finds_nothing():
+    g = Symbol("g")
+    for gentle in (False, True):
+        pieces = constant(LIMITS[0], -1, gentle=gentle, value=-0.25)
+        program = lower((of(pieces, lambda k: k * g),), {"x": F32, "g": F32}, WORDS, F32)
+        xs = np.array([-133.0, -1e4, -np.inf], np.float32)
+        (computed,) = run(program, xs, np.full_like(xs, 1e38))
+        assert np.array_equal(computed, [0, 0, 0])
+        assert np.signbit(computed).all()

@@ -14,23 +14,33 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from gradsmith.numerics.builder import Value, bits, fma, lookup, minimum, select
+from gradsmith.numerics.builder import (
+    Value,
+    bits,
+    equal,
+    fma,
+    lookup,
+    maximum,
+    minimum,
+    select,
+)
 from gradsmith.numerics.double_word import (
-    MODERATE,
+    EVERYTHING,
     UNIT,
     DoubleWord,
     Range,
+    choose,
     nearest_word,
     or_zero,
 )
-from gradsmith.numerics.double_word_arithmetic import ASIDE, multiply
+from gradsmith.numerics.double_word_arithmetic import ASIDE
 from gradsmith.numerics.elementary import words
 from gradsmith.numerics.elementary.polynomial import horner
 from gradsmith.numerics.elementary.table import by_index, index_of
-from gradsmith.numerics.program import F32, bits_of_number
+from gradsmith.numerics.program import F32
 
-DEEPEST = 131.0
-"""Up to here exp(−q) times 2⁶⁴ is a normal number."""
+DEEPEST = 133.0
+"""From here down exp(u) is 0, as what of it is kept times 2⁶⁴ is no normal number any more."""
 _KEPT = 2.0**-ASIDE
 SIDE = 16
 """Pieces for one side, where there are two."""
@@ -47,10 +57,10 @@ class Pieces:
         both: whether there are tables for both sides, for x < 0 last.
         flip: where there is one table, its sign for x ≥ 0.
         gentle: whether one word is enough for all but the values.
-        factor: whether all of it is multiplied by x.
-        limits: the asymptote for x < 0, and that for x ≥ 0.
+        slanted: whether the asymptotes are multiples of x, and T is 0 at 0.
+        limits: the asymptote for x < 0, and that for x ≥ 0, or their slopes.
         lean: more than what all but the first word of T and exp make of the function.
-        range: of the whole function, without that factor.
+        range: of the whole function.
         columns: places, values, slopes, third and second words of the values, second ones of the
             slopes, and coefficients of higher powers.
     """
@@ -61,7 +71,7 @@ class Pieces:
     both: bool
     flip: int
     gentle: bool
-    factor: bool
+    slanted: bool
     limits: tuple[Fraction, Fraction]
     lean: float
     range: Range
@@ -70,7 +80,7 @@ class Pieces:
     def numbers(self) -> Iterator[Fraction]:
         """All of it, as numbers."""
         yield from map(Fraction, (self.digits, self.scale, self.last, int(self.both), self.flip))
-        yield from map(Fraction, (int(self.gentle), int(self.factor)))
+        yield from map(Fraction, (int(self.gentle), int(self.slanted)))
         yield Fraction(len(self.columns[0]))
         yield from (*self.limits, *map(Fraction, (self.lean, *self.range)))
         for column in self.columns:
@@ -79,7 +89,7 @@ class Pieces:
     @staticmethod
     def of_numbers(numbers: Sequence[Fraction]) -> Pieces:
         """What :meth:`numbers` wrote."""
-        digits, scale, last, both, flip, gentle, factor, *numbers = numbers
+        digits, scale, last, both, flip, gentle, slanted, *numbers = numbers
         size, left, right, lean, low, high, *entries = numbers
         columns = [
             tuple(map(float, entries[start : start + int(size)]))
@@ -92,7 +102,7 @@ class Pieces:
             bool(both),
             int(flip),
             bool(gentle),
-            bool(factor),
+            bool(slanted),
             (left, right),
             float(lean),
             (float(low), float(high)),
@@ -103,12 +113,12 @@ class Pieces:
 def tabulated(
     x: DoubleWord, a: DoubleWord, u: DoubleWord, numbers: Sequence[Fraction]
 ) -> DoubleWord:
-    """Limit + exp(u)·T(a), with the limit and the sign of T that belong to the side of x.
+    """Asymptote + exp(u)·T(a), with the asymptote and the sign of T that belong to the side of x.
 
     Args:
-        x: the number; with a factor it is bounded on sides where the limit is 0.
+        x: the number.
         a: its size, as far as the table goes.
-        u: the exponent, from −131 to 0.
+        u: the exponent, 0 or less; at the end of the table −133 or less.
         numbers: those of the :class:`Pieces`.
     """
     pieces = Pieces.of_numbers(numbers)
@@ -119,6 +129,8 @@ def tabulated(
     near, value, *rests = _of_table(a.high, left, pieces)
     # (1 + p)·T is the value and what is left.
     rests[0] = fma(p, near, rests[0])
+    if pieces.slanted:
+        return _beside_a_line(x, a, power, [value, *rests], left, pieces)
     limits = [limit * 2**ASIDE for limit in pieces.limits]
 
     def written(lean: float) -> DoubleWord:
@@ -126,7 +138,8 @@ def tabulated(
         if any(limits):
             most = [nearest_word(limit * (1 - Fraction(lean))) for limit in limits]
             left_out = [limit - near for limit, near in zip(limits, most, strict=True)]
-            beside = of_side(left, most)
+            # What underflows keeps its sign beside −0.
+            beside = of_side(left, [near or -0.0 for near in most])
             high = fma(leaning, value, beside)
             low = fma(power, value, beside - high)
             low = low + of_side(left, left_out) if any(left_out) else low
@@ -135,31 +148,59 @@ def tabulated(
             low = fma(power, value, -high)
         for rest in rests:
             low = fma(power, rest, low)
+        if lean:  # both have one sign, also where both are 0
+            low = bits(bits(low) | (bits(high) & -(2**31)))
         return DoubleWord(high, low, pieces.range, _KEPT, slack=pieces.lean / UNIT)
 
     result = written(0.0)
-    if pieces.factor:
-        return _times(x, result)
+
+    def nearest() -> Value:
+        total = result.high + or_zero(result)
+        return select(equal(result.high, 0.0), result.high, total)
+
     # Where second words are not small, they would have to be the larger for it.
     leaning = None if pieces.gentle else lambda: written(pieces.lean)
-    return replace(result, nearest=lambda: result.high + or_zero(result), leaning=leaning)
+    return replace(result, nearest=nearest, leaning=leaning)
 
 
-def _times(x: DoubleWord, result: DoubleWord) -> DoubleWord:
-    """The product with x, of which the first word alone is right where x is 0 or large."""
-    number = x.high.builder.number
-    # One comparison for both ends: of 0 the bits less one are the largest number without a sign.
-    alone = bits(abs(x.high)) + (2**31 - 1) >= bits_of_number(F32, MODERATE) - 1 - 2**31
-    held = select(alone, x.high * _KEPT, x.high)
-    # Sums with −0 have the sign of what it is added to.
-    rest = select(alone, -0.0, or_zero(result) * held)
-    product = multiply(replace(x, high=held), replace(result, factor=1.0))
-    return replace(
-        product,
-        factor=select(alone, number(F32, 1.0), _KEPT),
-        careful=None,
-        nearest=lambda: fma(result.high, held, rest),
-    )
+def _beside_a_line(
+    x: DoubleWord,
+    a: DoubleWord,
+    power: Value,
+    factors: Sequence[Value],
+    left: Value,
+    pieces: Pieces,
+) -> DoubleWord:
+    """Limit·x + power·(the sum of the factors); where that is 0, or beyond the table, limit·x."""
+    alone_there = line(x.high, left, pieces.limits)
+    kept = line(x.high, left, pieces.limits, 2**ASIDE)
+    value, *rests = factors
+    high = fma(power, value, kept)
+    low = fma(power, value, kept - high)
+    for rest in rests:
+        low = fma(power, rest, low)
+    total = high + low
+    # At 0 the words have lost its sign; so have they where T is below the smallest number.
+    alone = (abs(x.high) > a.range[1]) | equal(total, 0.0)
+    span = EVERYTHING if any(pieces.limits) else pieces.range
+    result = choose(alone, DoubleWord(alone_there, None, span), DoubleWord(high, low, span, _KEPT))
+    return replace(result, single=lambda: select(alone, alone_there, total * _KEPT))
+
+
+def line(x: Value, left: Value, slopes: Sequence[Fraction], factor: int = 1) -> Value:
+    """The slope of the side times x, with the sign of x where that is 0, times a factor."""
+    below, above = slopes
+    if not below and not above:
+        return bits(bits(x) & -(2**31))
+    if not below:
+        held, slope = maximum(x, -0.0), above
+    elif not above:
+        held, slope = minimum(x, 0.0), below
+    elif below != above:
+        return x * of_side(left, [below * factor, above * factor])
+    else:
+        held, slope = x, above
+    return held if slope * factor == 1 else held * (slope * factor)
 
 
 def of_side(left: Value, numbers: Sequence[Fraction | float]) -> Value:

@@ -10,19 +10,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from gradsmith.numerics.builder import Value, fma, lookup, select
+from gradsmith.numerics.builder import Value, equal, fma, lookup, select
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.elementary.exponential import exp
 from gradsmith.numerics.elementary.polynomial import horner
 from gradsmith.numerics.elementary.table import by_index
-from gradsmith.numerics.elementary.tabulated import DEEPEST, Pieces, of_side, place_in
+from gradsmith.numerics.elementary.tabulated import (
+    DEEPEST,
+    Pieces,
+    line,
+    of_side,
+    place_in,
+)
 
 
 def tabulated(x: Value, a: Value, u: Value, numbers: Sequence[Fraction]) -> Value:
     """Limit + exp(u)·T(a), with the limit and the sign of T that belong to the side of x.
 
     Args:
-        x: the number; with a factor it is bounded on sides where the limit is 0.
+        x: the number.
         a: its size, as far as the table goes.
         u: the exponent, from −131 to 0.
         numbers: those of the :class:`~gradsmith.numerics.elementary.tabulated.Pieces`.
@@ -33,13 +39,14 @@ def tabulated(x: Value, a: Value, u: Value, numbers: Sequence[Fraction]) -> Valu
     factor = _of_table(a, left, pieces)
     if pieces.flip < 0:
         factor = select(left, factor, -factor)
+    if pieces.slanted:
+        beside = line(x, left, pieces.limits)
+        return select(equal(x, 0.0), beside, fma(falling, factor, beside))
     if any(pieces.limits):
         # To −0 what underflows can be added, and keeps its sign.
         limits = [limit or -0.0 for limit in pieces.limits]
-        result = fma(falling, factor, of_side(left, limits))
-    else:
-        result = falling * factor
-    return x * result if pieces.factor else result
+        return fma(falling, factor, of_side(left, limits))
+    return falling * factor
 
 
 def _of_table(a: Value, left: Value, pieces: Pieces) -> Value:

@@ -130,8 +130,12 @@ def exp(x: DoubleWord) -> DoubleWord:
 
 
 def factors_of_exp(x: DoubleWord) -> tuple[Value, Value]:
-    """The first factor, times 2⁶⁴, and what the second one exceeds 1 by; for −131 ≤ x ≤ 0."""
-    parts = _reduced(x, x.high, x.high.builder.number(F32, _shifter(ASIDE)))
+    """The first factor, times 2⁶⁴, and what the second one exceeds 1 by; for x ≤ 0.
+
+    Below −132.4 the first one is 0.
+    """
+    held = replace(x, high=maximum(x.high, _NOTHING))
+    parts = _reduced(held, held.high, x.high.builder.number(F32, _shifter(ASIDE)))
     return parts.power, parts.expm1
 
 
