@@ -75,6 +75,7 @@ class Judge:
         arguments: all its inputs and parameters.
         defaults: the parameters' defaults; what is not in here is an input.
         target: what the result is rounded to and computed in.
+        multiplied: whether it is multiplied by anything that the format has a number for.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Judge:
         arguments: Sequence[str],
         defaults: Mapping[str, float],
         target: Target,
+        multiplied: bool = False,
     ) -> None:
         self.points = points_of(root, arguments, defaults, target)
         self._everywhere = np.ones(self.points.high.shape, dtype=bool)
@@ -97,7 +99,7 @@ class Judge:
         known = {}
         if len(columns) == 1 and not defaults:
             known = dict(zip(columns[0].tolist(), self.points.high.tolist(), strict=True))
-        self._limits = Limits(root, arguments, defaults, target, known)
+        self._limits = Limits(root, arguments, defaults, target, known, multiplied)
         sizes = [np.abs(column) for column in columns]
         size = np.max(sizes, axis=0) if sizes else np.ones(self.points.high.shape)
         self._places = {

@@ -33,6 +33,7 @@ class Limits:
         defaults: the parameters' values.
         target: the format of the input and the result.
         known: points, and the values there: something may happen far out.
+        multiplied: whether results are multiplied by anything that the format has a number for.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Limits:
         defaults: Mapping[str, float],
         target: Target = FLOAT64,
         known: Mapping[float, float] | None = None,
+        multiplied: bool = False,
     ) -> None:
         inputs = [name for name in arguments if name not in defaults]
         self._x = Symbol(inputs[0]) if len(inputs) == 1 else None
@@ -52,6 +54,9 @@ class Limits:
         self._target = target
         self._known = known or {}
         self._top = math.frexp(target.largest)[1] - 1  # the largest power of two of the format
+        # Of what is nothing in the format a large factor makes something, where there is the range.
+        spares = target.compute == "float64" and target.digits < FLOAT64.digits
+        self._factor = 2.0**self._top if multiplied and spares else 1.0
 
     @cached_property
     def values(self) -> dict[int, float]:
@@ -103,7 +108,8 @@ class Limits:
         farthest = 2.0**self._top
         for factor in _BEYOND:
             point[self._at] = max(-farthest, min(farthest, edge * factor))
-            if not self._settled(float(self._exact(*point).mid()), limit):
+            value = float(self._exact(*point).mid())
+            if not self._settled(value if limit else value * self._factor, limit):
                 return False
         beyond = (value for x, value in self._known.items() if x / edge >= 1)
         return all(self._settled(value, limit) for value in beyond if not math.isnan(value))

@@ -88,6 +88,7 @@ def stabilise(
     defaults: Mapping[str, float],
     alternatives: Iterable[Expr] = (),
     target: Target = FLOAT64,
+    multiplied: bool = False,
 ) -> Stable:
     """The most accurate expression found that equals ``root``.
 
@@ -99,12 +100,14 @@ def stabilise(
             stable form of what ``root`` is the derivative of.
         target: what the result is rounded to and computed in. Spare digits make a cheaper
             expression good enough.
+        multiplied: whether the result is multiplied by anything that its format has a number for,
+            as a derivative is by an upstream gradient.
     """
     alternatives = tuple(alternatives)
     gate = _gate(root, arguments, defaults, alternatives, target)
     if gate is not None and gate.error <= target.budget:
         return gate
-    judge = Judge(root, arguments, defaults, target)
+    judge = Judge(root, arguments, defaults, target, multiplied)
     starts = tuple(dict.fromkeys((root, *alternatives)))
     best = judge.best_of(_remembered(_stages(starts)))
     limited = judge.with_limits(best.expression)

@@ -43,7 +43,9 @@ def stable_form(operation: Numerical, target: Target) -> Stable:
         return {"forms": forms, "error": found.error, "at": dict(found.at)}
 
     def find() -> Stable:
-        return stabilise(core, arguments, defaults, _alternatives(operation, target), target)
+        alternatives = _alternatives(operation, target)
+        derived = operation.origin is not None
+        return stabilise(core, arguments, defaults, alternatives, target, multiplied=derived)
 
     forms = to_nodes(core, *_origins(operation))
     key = ("stable form", forms, list(arguments), dict(defaults), repr(target))
