@@ -294,7 +294,8 @@ def choose(condition: Value, a: DoubleWord, b: DoubleWord) -> DoubleWord:
     chosen = replace(chosen, slack=max(slack(a), slack(b)))
     if a.careful is not None or b.careful is not None:
         chosen = replace(chosen, careful=lambda: choose(condition, carefully(a), carefully(b)))
-    if (a.low is None) != (b.low is None) or (a.safe and b.safe):
+    quick = a.nearest is not None and b.nearest is not None
+    if quick or (a.low is None) != (b.low is None) or (a.safe and b.safe):
         chosen = replace(chosen, nearest=lambda: select(condition, nearest(a), nearest(b)))
     if (one := a.leaning) is not None and (other := b.leaning) is not None:
         chosen = replace(chosen, leaning=lambda: choose(condition, one(), other()))

@@ -71,7 +71,7 @@ _LEAST_OF_SERIES = 12.0
 _OF_WORDS = 0.1
 """What two words may add: an exponential alone loses 2⁻²⁸ of itself, 1/16 ULP at most."""
 
-_WORTH = 1.1, 2.0
+_WORTH = 1.05, 1.0
 """By what factor and by how many operations they must be cheaper to be worth their larger error."""
 
 _OF_TABLES = 0.25
