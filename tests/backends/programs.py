@@ -107,7 +107,7 @@ def _step(draw: st.DrawFn, known: Sequence[Value]) -> list[Value]:
         chance: int = draw(st.integers(0, 4))
         if fitting and chance:
             return draw(st.sampled_from(fitting))
-        kind = draw(st.sampled_from([k for k in kinds if k not in (F16, BF16)] or [F32]))
+        kind = draw(st.sampled_from(kinds))
         return _constant(draw, known[0].builder, kind)
 
     op = draw(st.sampled_from([op for op in Op if op is not Op.CONST]))
@@ -124,7 +124,7 @@ def _step(draw: st.DrawFn, known: Sequence[Value]) -> list[Value]:
     if op is Op.FMA:
         return [write(op, first, one(first.type), one(first.type))]
     if op is Op.SELECT:
-        a = one(*FLOATS, *INTEGERS)
+        a = one(*FLOATS, *INTEGERS, F16, BF16)
         return [write(op, first, a, one(a.type))]
     if op is Op.BITS:
         if first.type in INTEGERS:
@@ -158,4 +158,6 @@ def _constant(draw: st.DrawFn, builder: Builder, kind: Type) -> Value:
         return builder.constant(BOOL, draw(st.integers(0, 1)))
     if kind in INTEGERS:
         return builder.constant(kind, int(draw(st.sampled_from(list(special(kind))))))
+    if kind in (F16, BF16):
+        return builder.constant(kind, int(draw(st.sampled_from(special(kind).view(np.int16)))))
     return builder.number(kind, float(draw(st.sampled_from(list(SPECIAL[:-1])))))

@@ -19,8 +19,10 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from gradsmith.backends import llvm_patterns
 from gradsmith.backends.interleave import FEW
 from gradsmith.backends.llvm_lookup import Tables
+from gradsmith.backends.short_nans import short_nans
 from gradsmith.numerics.program import (
     BF16,
     BOOL,
@@ -110,7 +112,7 @@ def loop(
             :class:`~gradsmith.backends.llvm_lookup.Tables`.
         vectors: how many are computed at a time; see :mod:`~gradsmith.backends.interleave`.
     """
-    writer = _Writer(native_half, Tables(lookups))
+    writer = _Writer(native_half, Tables(lookups), short_nans(program, packed))
     kinds = [kind for _, kind in program.inputs]
     varies = [name not in scalars for name, _ in program.inputs]
     once = {i: writer.load(kinds[i], f"%in{i}", "") for i, moves in enumerate(varies) if not moves}
@@ -124,9 +126,7 @@ def loop(
         else:
             operands.append(once[i])
     for instruction in program.instructions:
-        types = [program.type_of(arg) for arg in instruction.args]
-        args = [operands[arg] for arg in instruction.args]
-        operands.append(writer.instruction(instruction, types, args))
+        operands.append(writer.instruction(program, instruction, operands))
     for position, output in enumerate(program.outputs):
         kind, value = program.type_of(output), operands[output]
         if position in packed:
@@ -194,6 +194,7 @@ exit:
 class _Writer:
     native_half: bool
     tables: Tables
+    short_nans: Collection[int]
     lines: list[str] = field(default_factory=list)
     _count: int = 0
 
@@ -233,18 +234,20 @@ class _Writer:
         if chosen is not None and chosen.op is Op.SELECT:
             condition, *branches = chosen.args
             a, b = (self.code(program, branch, operands) for branch in branches)
-            return self.put(f"select i1 {operands[condition]}, i8 {a}, i8 {b}")
+            test = self.of_16_bits(program, condition, operands)
+            return self.put(f"select i1 {test}, i8 {a}, i8 {b}")
         return self.put(f"fptoui {_VALUE[program.type_of(number)]} {operands[number]} to i8")
 
     def store_code(self, code: str, pointer: str) -> None:
         place = self.element(BOOL, pointer)
         self.lines.append(f"  store i8 {code}, ptr {place}, align 1{_GROUP}")
 
-    def instruction(self, instruction: Instruction, types: list[Type], args: list[str]) -> str:
+    def instruction(self, program: Program, instruction: Instruction, operands: list[str]) -> str:
         op, kind = instruction.op, instruction.type
         if op is Op.CONST:
             return _constant(kind, instruction.constant)
-        first = types[0]
+        args = [operands[arg] for arg in instruction.args]
+        first = program.type_of(instruction.args[0])
         name = _VALUE[first]
         if op in _BINARY:
             return self.put(f"{_BINARY[op][not first.computes]} {name} {args[0]}, {args[1]}")
@@ -260,13 +263,25 @@ class _Writer:
             return self.put(f"xor i1 {args[0]}, true")
         if op is Op.SELECT:
             branch = _VALUE[kind]
+            if kind.bits == 16:
+                args[0] = self.of_16_bits(program, instruction.args[0], operands)
             return self.put(f"select i1 {args[0]}, {branch} {args[1]}, {branch} {args[2]}")
         if op is Op.LOOKUP:
             return self.put(self.tables.call(instruction.table, args[0]))
         if op is Op.BITS:
             return self.bits(name, args[0], _VALUE[kind])
         assert op is Op.CONVERT, op
+        if kind is BF16:
+            return self.float_to_bfloat(args[0], instruction.args[0] in self.short_nans)
         return self.convert(first, kind, args[0])
+
+    def of_16_bits(self, program: Program, number: int, operands: list[str]) -> str:
+        """A condition of a choice among what is not wider than 16 bits."""
+        found = llvm_patterns.patterns(program, number)
+        if found is None or found.number is None:
+            return operands[number]
+        way = llvm_patterns.stretches(found.results)
+        return llvm_patterns.recognised(self.put, way, operands[found.number])
 
     def bits(self, have: str, value: str, want: str) -> str:
         return self.put(f"bitcast {have} {value} to {want}")
@@ -279,8 +294,6 @@ class _Writer:
                 return self.put(f"fptrunc double {value} to float")
             case Type.BF16, Type.F32:
                 return self.bfloat_to_float(value)
-            case Type.F32, Type.BF16:
-                return self.float_to_bfloat(value)
             case Type.F16, Type.F32 if self.native_half:
                 half = self.bits("i16", value, "half")
                 return self.put(f"fpext half {half} to float")
@@ -296,15 +309,13 @@ class _Writer:
         wide = self.put(f"zext i16 {value} to i32")
         return self.bits("i32", self.put(f"shl i32 {wide}, 16"), "float")
 
-    def float_to_bfloat(self, value: str) -> str:
+    def float_to_bfloat(self, value: str, short_nan: bool) -> str:
         bits = self.bits("float", value, "i32")
-        rounded = self.put(f"lshr i32 {self.to_nearest_even(bits, 16)}, 16")
-        # Rounding up could carry a NaN into infinity: it is cut off instead, and made quiet.
-        cut = self.put(f"lshr i32 {bits}, 16")
-        quiet = self.put(f"or i32 {cut}, 64")
-        number = self.put(f"fcmp ord float {value}, {value}")
-        chosen = self.put(f"select i1 {number}, i32 {rounded}, i32 {quiet}")
-        return self.put(f"trunc i32 {chosen} to i16")
+        rounded = self.to_nearest_even(bits, 16)
+        if not short_nan:  # what is carried could make a number of it
+            nan = self.put(f"fcmp uno float {value}, {value}")
+            rounded = self.put(f"or i32 {rounded}, {self.put(f'sext i1 {nan} to i32')}")
+        return self.put(f"trunc i32 {self.put(f'lshr i32 {rounded}, 16')} to i16")
 
     def to_nearest_even(self, bits: str, places: int) -> str:
         """The bits with what carries into the ones that remain after that many are cut off."""

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from gradsmith.numerics.bounds import UNKNOWN, Bounds, bounds_of
+from gradsmith.numerics.narrowing import narrowed, product_with_choice
 from gradsmith.numerics.program import (
-    BOOL,
     F32,
     F64,
     Constant,
@@ -114,6 +114,26 @@ class Value:
         """Between which it lies wherever it is a number; see :mod:`~gradsmith.numerics.bounds`."""
         return self.builder.bounds_of(self)
 
+    @property
+    def op(self) -> Op | None:
+        """What computes it; None of an input."""
+        made = self.builder.made(self)
+        return None if made is None else made.op
+
+    @property
+    def operands(self) -> list[Value]:
+        """What it is computed of."""
+        made = self.builder.made(self)
+        return [] if made is None else self.builder.values(made.args)
+
+    @property
+    def known(self) -> float | None:
+        """The number, of a constant."""
+        made = self.builder.made(self)
+        if made is None or made.op is not Op.CONST or not self.type.computes:
+            return None
+        return number_of_bits(self.type, made.constant)
+
 
 Operand = Value | int | float | Fraction
 
@@ -180,10 +200,12 @@ class Builder:
         if (len(table).bit_count() == 1) != (op is Op.LOOKUP):
             raise ValueError(f"{op.value} does not take a table of {len(table)} entries")
         args = tuple(operand.number for operand in operands)
-        if op is Op.MUL and (spared := self._by_one_or(*operands)) is not None:
-            return spared
-        if op is Op.CONVERT and (spared := self._narrowed(*operands)) is not None:
-            return spared
+        if op is Op.MUL and (choice := product_with_choice(*operands)) is not None:
+            return choice
+        if op is Op.CONVERT and result.bits < operands[0].type.bits:
+            narrow = narrowed(operands[0], result)
+            if narrow is not None:
+                return narrow
         if op in _EVEN and len(set(args)) == 1:
             args = (self._without_sign(args[0]),) * len(args)
         return self._enter(Instruction(op, args, result, constant, table))
@@ -192,89 +214,24 @@ class Builder:
         """What is known of the size of a value, wherever it is a number."""
         return self._bounds[value.number]
 
+    def made(self, value: Value) -> Instruction | None:
+        """The instruction that computes a value; None of an input."""
+        return self._made(value.number)
+
+    def values(self, numbers: Sequence[int]) -> list[Value]:
+        """What was written, by number."""
+        return [Value(self, number, self._types[number]) for number in numbers]
+
     def note(self, value: Value, low: float, high: float) -> Value:
         """The value, of which the writer knows more than its instructions show."""
         known = self._bounds[value.number]
         self._bounds[value.number] = max(low, known[0]), min(high, known[1])
         return value
 
-    def _by_one_or(self, a: Value, b: Value) -> Value | None:
-        """A product with a choice between 1 and a constant: a choice of the product.
-
-        Vectors multiply and choose in one instruction. Of what was float32 the choice is also one
-        that :meth:`_narrowed` can make there, and so may the other number be any.
-        """
-        for one, other in ((a, b), (b, a)):
-            made = self._made(one.number)
-            if made is None or made.op is not Op.SELECT:
-                continue
-            condition, yes, no = self._operands(made)
-            was_narrow = other.type is F64 and self._is_from_float32(other)
-            if self._is_one(no) and (was_narrow or self._is_constant(yes)):
-                return self.write(Op.SELECT, condition, other * yes, other)
-            if self._is_one(yes) and (was_narrow or self._is_constant(no)):
-                return self.write(Op.SELECT, condition, other, other * no)
-        return None
-
-    def _narrowed(self, wide: Value) -> Value | None:
-        """Of float64, the float32 nearest to it, where some of that was float32 before.
-
-        A choice is made in half of the instructions there.
-        """
-        made = self._made(wide.number)
-        if wide.type is not F64 or made is None:
-            return None
-        operands = self._operands(made)
-        if made.op is Op.CONVERT:
-            return operands[0]
-        if made.op is Op.CONST:
-            value = number_of_bits(F64, made.constant)
-            near = bits_of_number(F32, value)
-            return self.constant(F32, near) if number_of_bits(F32, near) == value else None
-        if made.op is not Op.SELECT:
-            return None
-        condition, *branches = operands
-        narrow = [self._narrowed(branch) for branch in branches]
-        test = self._narrowed_test(condition)
-        if test is None or all(value is None for value in narrow):
-            return None
-        a, b = (
-            convert(branch, F32) if value is None else value
-            for value, branch in zip(narrow, branches, strict=True)
-        )
-        return self.write(Op.SELECT, test, a, b)
-
-    def _narrowed_test(self, test: Value) -> Value | None:
-        """The same truth value, of numbers of 32 bits; None where there are others."""
-        made = self._made(test.number)
-        if made is None:
-            return test
-        operands = self._operands(made)
-        if all(operand.type.bits == 32 for operand in operands):
-            return test
-        same = self._narrowed_test if operands[0].type is BOOL else self._narrowed
-        narrow = [same(operand) for operand in operands]
-        known = [value for value in narrow if value is not None]
-        return self.write(made.op, *known) if len(known) == len(operands) else None
-
-    def _is_from_float32(self, value: Value) -> bool:
-        made = self._made(value.number)
-        return made is not None and made.op is Op.CONVERT
-
-    def _is_constant(self, value: Value) -> bool:
-        made = self._made(value.number)
-        return made is not None and made.op is Op.CONST
-
-    def _is_one(self, value: Value) -> bool:
-        return self._is_constant(value) and value.bounds == (1.0, 1.0)
-
     def _without_sign(self, number: int) -> int:
         """The same value, or the one of which it is the opposite or the size."""
         made = self._made(number)
         return made.args[0] if made is not None and made.op in (Op.NEG, Op.ABS) else number
-
-    def _operands(self, made: Instruction) -> list[Value]:
-        return [Value(self, number, self._types[number]) for number in made.args]
 
     def _made(self, number: int) -> Instruction | None:
         count = len(self._inputs)

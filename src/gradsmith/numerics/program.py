@@ -88,7 +88,7 @@ class Op(Enum):
     USHR = "ushr"  # with zeros
     BITS = "bits"  # the bits of a number as an integer, or back
     LOOKUP = "lookup"  # the f32 of a table at an i32, of which the lowest bits count
-    CONVERT = "convert"  # between f32, f64, f16 and bf16, rounded once; the payload of NaN is free
+    CONVERT = "convert"  # between f32, f64, f16 and bf16, rounded once; which NaN is free
 
 
 Constant = int
@@ -132,6 +132,11 @@ class Program:
         """The type of the value of that number."""
         count = len(self.inputs)
         return self.inputs[number][1] if number < count else self.instructions[number - count].type
+
+    def made(self, number: int) -> Instruction | None:
+        """The instruction that computes the value of that number; None of an input."""
+        count = len(self.inputs)
+        return self.instructions[number - count] if number >= count else None
 
     def numbered(self) -> Iterator[tuple[int, Instruction]]:
         """Each instruction with the number of its result."""
