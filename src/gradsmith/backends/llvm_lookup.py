@@ -76,8 +76,9 @@ class Tables:
             beside += [constant, _SCALAR.format(linkage="hidden", inlined="no", **place)]
             within.append(f"declare hidden float @lookup{number}(i32) noinline {_PURE}")
             for lanes, name in variants.items():
-                body = _by_8(table, self._tests_bits) if lanes == 8 else _by_16(table)
-                beside.append(_VARIANT.format(lanes=lanes, name=name, body="\n".join(body)))
+                lines, value = _by_8(table, self._tests_bits) if lanes == 8 else _by_16(table)
+                body = "".join(f"  {line}\n" for line in lines)
+                beside.append(_VARIANT.format(lanes=lanes, name=name, body=body, value=value))
                 within.append(f"declare <{lanes} x float> @{name}(<{lanes} x i32>) {_PURE}")
                 used.append(f"ptr @{name}")
         if used:  # only the vectoriser calls them
@@ -105,8 +106,7 @@ define {{linkage}} float @lookup{{number}}(i32 %i) {{inlined}}inline {_PURE} {{{
 
 _VARIANT = f"""\
 define <{{lanes}} x float> @{{name}}(<{{lanes}} x i32> %i) alwaysinline {_PURE} {{{{
-{{body}}
-  ret <{{lanes}} x float> %value
+{{body}}  ret <{{lanes}} x float> {{value}}
 }}}}"""
 
 
@@ -114,49 +114,49 @@ def _entries(table: Sequence[Constant]) -> str:
     return ", ".join(f"float bitcast (i32 {entry} to float)" for entry in table)
 
 
-def _by_8(table: Sequence[Constant], tests_bits: bool) -> list[str]:
+def _by_8(table: Sequence[Constant], tests_bits: bool) -> tuple[list[str], str]:
     """Each eight entries are looked up in by themselves; further bits choose among the results.
 
-    AVX-512 tests a bit wherever it stands, AVX2 the uppermost one.
+    AVX-512 tests a bit wherever it stands, AVX2 the uppermost one. Of zeros in place of a result
+    LLVM makes a mask.
     """
-    lines, names = [], []
+    lines, values = [], []
     for first in range(0, len(table), 8):
-        if not any(table[first : first + 8]):  # of which LLVM makes a mask where it chooses
-            names.append("zeroinitializer")
-            continue
-        names.append(f"%part{first}")
-        lines.append(
-            f"  %part{first} = call <8 x float> @llvm.x86.avx2.permps("
-            f"<8 x float> <{_entries(table[first : first + 8])}>, <8 x i32> %i)"
-        )
+        part = table[first : first + 8]
+        values.append(f"%part{first}" if any(part) else _ZEROS)
+        if any(part):
+            lines.append(
+                f"%part{first} = call <8 x float> @llvm.x86.avx2.permps("
+                f"<8 x float> <{_entries(part)}>, <8 x i32> %i)"
+            )
     bit = 3
-    while len(names) > 1:
+    while len(values) > 1:
         operation, operand, below = "shl", f"i32 {31 - bit}", "icmp sge"
         if tests_bits:
             operation, operand, below = "and", f"i32 {1 << bit}", "icmp eq"
-        lines.append(f"  %bits{bit} = {operation} <8 x i32> %i, <{', '.join([operand] * 8)}>")
-        lines.append(f"  %lower{bit} = {below} <8 x i32> %bits{bit}, zeroinitializer")
+        lines.append(f"%bits{bit} = {operation} <8 x i32> %i, <{', '.join([operand] * 8)}>")
+        lines.append(f"%lower{bit} = {below} <8 x i32> %bits{bit}, zeroinitializer")
         chosen = []
-        for first, (low, high) in enumerate(zip(names[::2], names[1::2], strict=True)):
-            chosen.append(f"%by{bit}part{first}")
+        for number, (low, high) in enumerate(zip(values[::2], values[1::2], strict=True)):
+            chosen.append(f"%by{bit}part{number}")
             lines.append(
-                f"  {chosen[-1]} = select <8 x i1> %lower{bit}, <8 x float> {low},"
-                f" <8 x float> {high}"
+                f"{chosen[-1]} = select <8 x i1> %lower{bit}, <8 x float> {low}, <8 x float> {high}"
             )
-        names, bit = chosen, bit + 1
-    lines[-1] = lines[-1].replace(names[0], "%value", 1)
-    return lines
+        values, bit = chosen, bit + 1
+    return lines, values[0]
 
 
-def _by_16(table: Sequence[Constant]) -> list[str]:
+_ZEROS = "zeroinitializer"
+
+
+def _by_16(table: Sequence[Constant]) -> tuple[list[str], str]:
     if len(table) <= 16:
         whole = [*table] * (16 // len(table))
-        return [
-            "  %value = call <16 x float> @llvm.x86.avx512.permvar.sf.512("
-            f"<16 x float> <{_entries(whole)}>, <16 x i32> %i)"
-        ]
-    return [
-        "  %value = call <16 x float> @llvm.x86.avx512.vpermi2var.ps.512("
-        f"<16 x float> <{_entries(table[:16])}>, <16 x i32> %i,"
-        f" <16 x float> <{_entries(table[16:])}>)"
-    ]
+        found = f"@llvm.x86.avx512.permvar.sf.512(<16 x float> <{_entries(whole)}>, <16 x i32> %i)"
+    else:
+        found = (
+            "@llvm.x86.avx512.vpermi2var.ps.512("
+            f"<16 x float> <{_entries(table[:16])}>, <16 x i32> %i,"
+            f" <16 x float> <{_entries(table[16:])}>)"
+        )
+    return [f"%value = call <16 x float> {found}"], "%value"
