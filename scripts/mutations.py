@@ -638,8 +638,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "a table's second word has any sign",
         f"{_ELEMENTARY}/tabulated.py",
-        "None if pieces.gentle else lambda: written(pieces.lean)\n",
-        "None if pieces.gentle else lambda: written(0.0)\n",
+        "(lambda: written(pieces.lean)) if leans",
+        "(lambda: written(0.0)) if leans",
         ("numerics/test_tabulate.py",),
     ),
     Mutation(

@@ -17,6 +17,7 @@ from gradsmith.numerics.double_word import (
     DoubleWord,
     Range,
     changed,
+    choose,
     negative,
     normalised,
     number,
@@ -97,6 +98,10 @@ def multiply(a: DoubleWord, b: DoubleWord) -> DoubleWord:
         return divide(above, multiply(below, below))
     if a.factor == 1.0:
         a, b = b, a
+    elif b.factor == a.factor and not (a.invertible or b.invertible):
+        # Both may be tiny, but only one can stay set apart: the smaller.
+        larger = abs(b.high) < abs(a.high)
+        a, b = choose(larger, b, a), choose(larger, a, b)
     a, b = plain(a) if a.invertible else a, plain(b)
     for one, other in ((a, b), (b, a)):
         if one.known is not None and one.low is None and is_power_of_two(one.known):

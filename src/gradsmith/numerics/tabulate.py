@@ -254,7 +254,8 @@ class _Factor:
 
     def __call__(self, at: Array) -> Array:
         assert self._series is not None
-        return self._series(at)
+        values = self._series(at)
+        return np.where(at == 0, 0.0, values) if self.slanted else values
 
     def slope(self, at: Array) -> Array:
         """The derivative."""

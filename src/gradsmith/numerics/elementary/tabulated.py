@@ -42,6 +42,7 @@ from gradsmith.numerics.program import F32
 DEEPEST = 133.0
 """From here down exp(u) is 0, as what of it is kept times 2⁶⁴ is no normal number any more."""
 _KEPT = 2.0**-ASIDE
+_LEAN = 1 / 16
 SIDE = 16
 """Pieces for one side, where there are two."""
 
@@ -158,8 +159,10 @@ def tabulated(
         total = result.high + or_zero(result)
         return select(equal(result.high, 0.0), result.high, total)
 
-    # Where second words are not small, they would have to be the larger for it.
-    leaning = None if pieces.gentle else lambda: written(pieces.lean)
+    # Where second words are not small, they would have to be the larger for it. But of a large one
+    # rounding takes more than a guard against infinities does.
+    leans = not pieces.gentle and pieces.lean <= _LEAN
+    leaning = (lambda: written(pieces.lean)) if leans else None
     return replace(result, nearest=nearest, leaning=leaning)
 
 
