@@ -44,8 +44,8 @@ SCHEMES = (SHORT32, PLAIN32, WORDS32, SHORT64, FULL64)
 """Each is nowhere less accurate than the ones before it."""
 
 _WITH_SERIES = (WORDS32, SHORT64)
-_HELD32, _HELD64 = 40, 128
-"""Where exponentials are held: the product of two is a number in float32, that of five in float64.
+_HELD32, _HELD64 = 40, 176
+"""Where exponentials are held: the product of two is a number in float32, that of four in float64.
 There they are held farther off where the format asks for that."""
 _BELOW = 12
 """By how many digits what is nothing is below the last one of the smallest number."""
