@@ -11,7 +11,7 @@ from gradsmith.formula.parse import parse
 from gradsmith.numerics.interpret import interpret
 from gradsmith.numerics.limits import Limits
 from gradsmith.numerics.stabilise import stabilise
-from gradsmith.numerics.target import FLOAT16
+from gradsmith.numerics.target import FLOAT16, FLOAT32
 from tests.calculus.oracle import value_of
 from tests.numerics.accuracy import computed, error_in_ulp
 
@@ -98,3 +98,22 @@ def test_a_limit_that_no_number_of_the_format_is_far_enough_for() -> None:
     found = interpret(stable, {"x": points}, "float32").tolist()
     assert found[:2] == [1.0, -1.0]
     assert found[2] == np.float32(65504) / np.float32(65505)
+
+
+def test_what_is_multiplied_is_held_where_no_factor_makes_anything_of_it() -> None:
+    root = parse("x*exp(x)").expression
+    held = Limits(root, ("x",), {}, FLOAT32, multiplied=True).held(root)
+    for x in (-130.0, -150.0, -190.0):
+        assert computed(held, x=x) == computed(root, x=x)
+        assert computed(Limits(root, ("x",), {}, FLOAT32).held(root), x=x) != computed(root, x=x)
+    far = [computed(held, x=x) for x in (-300.0, -1e30, -math.inf)]
+    assert all(abs(value) < 2.0**-277 for value in far)
+
+
+def test_it_is_not_held_where_its_pieces_are_out_of_range() -> None:
+    """cosh(3·x) is infinite at 256, but not at 128."""
+    root = parse("x*sinh(3*x)/cosh(3*x)**2").expression
+    held = Limits(root, ("x",), {}, FLOAT32, multiplied=True).held(root)
+    for x in np.geomspace(1, 1e38, 400).tolist():
+        assert not math.isnan(computed(held, x=x))
+        assert not math.isnan(computed(held, x=-x))

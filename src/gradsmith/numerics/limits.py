@@ -87,8 +87,13 @@ class Limits:
         return abs(value - limit) <= self._target.budget / 8 * unit
 
     @cached_property
-    def _edges(self) -> dict[int, int]:
-        """For each sign the first power of two from which on the value is its limit.
+    def _edges(self) -> list[dict[int, int]]:
+        """For each sign a power of two from which on the value is its limit, the farthest first."""
+        factors = dict.fromkeys((self._factor, 1.0))
+        return [self._edges_of(factor) for factor in factors]
+
+    def _edges_of(self, factor: float) -> dict[int, int]:
+        """The first powers of two from which on the value times that is its limit.
 
         Where x·σ(βx) settles depends on β; with parameters only infinity itself is held.
         """
@@ -98,18 +103,18 @@ class Limits:
             if math.isinf(limit):
                 continue
             for exponent in candidates:
-                if exponent <= self._top and self._stays(sign * 2.0**exponent, limit):
+                if exponent <= self._top and self._stays(sign * 2.0**exponent, limit, factor):
                     edges[sign] = sign * 2**exponent
                     break
         return edges
 
-    def _stays(self, edge: float, limit: float) -> bool:
+    def _stays(self, edge: float, limit: float, factor: float) -> bool:
         point: list[float] = [self._others.get(i, 0.0) for i in range(len(self._others) + 1)]
         farthest = 2.0**self._top
-        for factor in _BEYOND:
-            point[self._at] = max(-farthest, min(farthest, edge * factor))
+        for times in _BEYOND:
+            point[self._at] = max(-farthest, min(farthest, edge * times))
             value = float(self._exact(*point).mid())
-            if not self._settled(value if limit else value * self._factor, limit):
+            if not self._settled(value if limit else value * factor, limit):
                 return False
         beyond = (value for x, value in self._known.items() if x / edge >= 1)
         return all(self._settled(value, limit) for value in beyond if not math.isnan(value))
@@ -119,17 +124,24 @@ class Limits:
         if self._x is None:
             return expression
         missed = [sign for sign in self.values if not self._reached(expression, sign)]
-        x: Expr = self._x
-        if 1 in missed and 1 in self._edges:
-            x = minimum(x, Number(self._edges[1]))
-        if -1 in missed and -1 in self._edges:
-            x = maximum(x, Number(self._edges[-1]))
-        if x is not self._x:
-            expression = substitute(expression, {self._x: x})
+        for edges in self._edges:
+            within = self._within(expression, [sign for sign in missed if sign in edges], edges)
+            # Far out it may be that pieces have overflown.
+            if all(self._reached(within, sign) for sign in missed if sign in edges):
+                break
         for sign in missed:
-            if sign not in self._edges:
-                expression = self._at_infinity(expression, sign)
-        return expression
+            if sign not in edges:
+                within = self._at_infinity(within, sign)
+        return within
+
+    def _within(self, expression: Expr, signs: Sequence[int], edges: Mapping[int, int]) -> Expr:
+        assert self._x is not None
+        x: Expr = self._x
+        if 1 in signs:
+            x = minimum(x, Number(edges[1]))
+        if -1 in signs:
+            x = maximum(x, Number(edges[-1]))
+        return substitute(expression, {self._x: x}) if x is not self._x else expression
 
     def _at_infinity(self, expression: Expr, sign: int) -> Expr:
         """Infinity gives infinity, or a limit that no number of the format is far enough for."""
