@@ -107,7 +107,8 @@ def stabilise(
     gate = _gate(root, arguments, defaults, alternatives, target)
     if gate is not None and gate.error <= target.budget:
         return gate
-    judge = Judge(root, arguments, defaults, target, multiplied)
+    judged = (of_other_factor(target) or target) if multiplied else target
+    judge = Judge(root, arguments, defaults, judged, multiplied)
     starts = tuple(dict.fromkeys((root, *alternatives)))
     best = judge.best_of(_remembered(_stages(starts)))
     limited = judge.with_limits(best.expression)

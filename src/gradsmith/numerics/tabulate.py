@@ -54,6 +54,7 @@ _PLACES = 0.011, 0.11, 0.37
 _BETWEEN = 12
 _STEPS = 8
 _OUTWEIGHED = 1.001
+_CANCELLED = 1.5
 _ALIKE = 2.0**-36
 
 
@@ -268,9 +269,16 @@ class _Factor:
         return whole
 
     def outweighed(self, at: Array, values: Array) -> bool:
-        """Whether it is anywhere less than what is added to it, where T is ± the values."""
-        most = _OUTWEIGHED * np.abs(self._asymptote(at))
-        return bool((np.exp(self._fall(at)) * np.abs(values) > most).any())
+        """Whether it is less than what is added to it, or much of both cancels, anywhere.
+
+        What rounding takes from their sum would not be a float32, or a product of the second
+        words would count.
+        """
+        added = np.abs(np.exp(self._fall(at)) * values)
+        most = np.minimum(
+            _OUTWEIGHED * np.abs(self._asymptote(at)), _CANCELLED * np.abs(self.whole(at, values))
+        )
+        return bool((added > most).any())
 
     def whole(self, at: Array, values: Array) -> Array:
         """All of it, where T has these values."""
@@ -312,8 +320,7 @@ def _pieces(factors: tuple[_Factor, _Factor], end: float) -> Pieces | None:
     zero = np.zeros(1)
     ends: list[Array] = []
     for factor, (like, sign) in zip(factors, likes, strict=True):
-        # Else what rounding takes from their sum would not be a float32.
-        if factor.limit and factor.outweighed(like.points, like(like.points)):
+        if factor.limit and factor.outweighed(like.points, sign * like(like.points)):
             return None
         ends.append(factor.whole(zero, sign * like(zero)))
     left, right = ends
