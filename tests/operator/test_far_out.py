@@ -28,7 +28,7 @@ def test_far_out_a_gradient_is_right_or_too_small_to_hold(name: str) -> None:
     rng = np.random.default_rng(5)
     sizes = np.concatenate([rng.uniform(3, 25, 400), rng.uniform(60, 230, 400), [1e4, 1e30, 3e38]])
     xs = np.concatenate([sizes, -sizes]).astype(np.float32)
-    upstream = np.ldexp(rng.uniform(1, 2, xs.size), rng.integers(40, 98, xs.size))
+    upstream = np.ldexp(rng.uniform(1, 2, xs.size), rng.integers(40, 90, xs.size))
     upstream = upstream.astype(np.float32)
     x = torch.tensor(xs, requires_grad=True)
     activation = gs.activation(name)
