@@ -232,3 +232,16 @@ def test_definitions_are_what_the_functions_are() -> None:
             assert value(v.expand_definition(function(X))) == value(function(X))
     assert v.expand_definition(X) is X
     assert v.expand_definition(v.exp(X)) is v.exp(X)
+
+
+@settings(derandomize=True, max_examples=60, deadline=None)
+@given(expressions())
+def test_symbols_and_length_are_those_of_the_written_tree(expression: Expr) -> None:
+    symbols = [node for node in walk(expression) if isinstance(node, Symbol)]
+    assert list(free_symbols(expression)) == symbols
+    lengths: dict[Expr, int] = {}
+    for node in walk(expression):
+        lengths[node] = 1 + sum(lengths[arg] for arg in node.args)
+    assert size(expression) == lengths[expression]
+    both = [node for node in walk(Y, expression) if isinstance(node, Symbol)]
+    assert list(free_symbols(Y, expression)) == both

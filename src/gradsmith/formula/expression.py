@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from math import isfinite
 from threading import Lock
 from typing import Any, Literal, NoReturn, Self
@@ -28,6 +27,10 @@ class Expr:
     __slots__ = ("__weakref__",)
 
     args: tuple[Expr, ...] = ()
+    symbols: tuple[Symbol, ...] = ()
+    """Those in it, in order of first appearance."""
+    length: int = 1
+    """Nodes in it, written out as a tree."""
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError("an expression cannot be changed; build another one")
@@ -145,6 +148,11 @@ class Symbol(Expr):
                 node = _INTERNED.setdefault(key, node)
         return node  # type: ignore[no-any-return]
 
+    @property
+    def symbols(self) -> tuple[Symbol, ...]:  # type: ignore[override]
+        """Itself."""
+        return (self,)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return Symbol, (self.name,)
 
@@ -152,9 +160,11 @@ class Symbol(Expr):
 class Call(Expr):
     """A function of the vocabulary applied to its arguments."""
 
-    __slots__ = ("args", "function")
+    __slots__ = ("args", "function", "length", "symbols")
     function: Function
     args: tuple[Expr, ...]
+    symbols: tuple[Symbol, ...]
+    length: int
 
     def __new__(cls, function: Function, args: tuple[Expr, ...]) -> Call:
         """The one node of that call."""
@@ -164,6 +174,8 @@ class Call(Expr):
             node = object.__new__(cls)
             object.__setattr__(node, "function", function)
             object.__setattr__(node, "args", args)
+            object.__setattr__(node, "symbols", free_symbols(*args))
+            object.__setattr__(node, "length", 1 + sum([arg.length for arg in args]))
             with _ENTERING:
                 node = _INTERNED.setdefault(key, node)
         return node  # type: ignore[no-any-return]
@@ -270,21 +282,30 @@ def as_expr(value: Operand) -> Expr:
 def walk(*roots: Expr) -> Iterator[Expr]:
     """Every distinct node once, arguments before the calls that use them."""
     seen: set[Expr] = set()
-    stack: list[tuple[Expr, bool]] = [(root, False) for root in reversed(roots)]
+    stack: list[Expr | None] = [*reversed(roots)]
     while stack:
-        node, ready = stack.pop()
-        if ready:
+        node = stack.pop()
+        if node is None:  # the arguments of the node below were all visited
+            node = stack.pop()
+            assert node is not None
             yield node
         elif node not in seen:
             seen.add(node)
-            stack.append((node, True))
-            stack.extend((arg, False) for arg in reversed(node.args) if arg not in seen)
+            if node.args:
+                stack += (node, None, *reversed(node.args))
+            else:
+                yield node
 
 
-@lru_cache(maxsize=50_000)
 def free_symbols(*roots: Expr) -> tuple[Symbol, ...]:
     """The symbols in order of first appearance."""
-    return tuple(node for node in walk(*roots) if isinstance(node, Symbol))
+    found: tuple[Symbol, ...] = ()
+    for root in roots:
+        if not found:
+            found = root.symbols
+        elif root.symbols is not found:
+            found += tuple([symbol for symbol in root.symbols if symbol not in found])
+    return found
 
 
 def rebuild(root: Expr, replace: Callable[[Expr, tuple[Expr, ...]], Expr]) -> Expr:
@@ -316,7 +337,4 @@ def substitute(root: Expr, values: dict[Expr, Expr]) -> Expr:
 
 def size(root: Expr) -> int:
     """Number of nodes written out as a tree: the length of the formula."""
-    counts: dict[Expr, int] = {}
-    for node in walk(root):
-        counts[node] = 1 + sum(counts[arg] for arg in node.args)
-    return counts[root]
+    return root.length
