@@ -273,3 +273,22 @@ def test_what_is_constant_has_the_digits_of_each_evaluation(text: str) -> None:
             error = abs(middle(value) - as_fraction(exact))
             # Of no more than eight roundings each, beside the two digits that a sum may lose.
             assert error < abs(as_fraction(exact)) / 2 ** (bits - 10)
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_many_points_at_once_are_what_one_after_the_other_is(text: str) -> None:
+    evaluate = Evaluator(expression(text), ("x",))
+    for bits in (40, 80, 200):
+        for x, ball in zip(POINTS, evaluate.at_points([POINTS], bits), strict=True):
+            alone = evaluate(x, bits=bits)
+            assert isnan_ball(ball) == isnan_ball(alone)
+            assert isnan_ball(ball) or (ball.mid(), ball.rad()) == (alone.mid(), alone.rad())
+
+
+def test_many_points_of_several_arguments_and_of_none() -> None:
+    root = parse("a*exp(b)", inputs=("a", "b")).expression
+    balls = Evaluator(root, ("a", "b")).at_points([[2.0, 3.0], [0.0, 0.0]])
+    assert [float(ball.mid()) for ball in balls] == [2.0, 3.0]
+    constant = Evaluator(expression("2*pi"), ("x",))
+    assert [float(ball.mid()) for ball in constant.at_points([[1.0, 2.0]])] == [2 * math.pi] * 2
+    assert Evaluator(root, ("a", "b")).at_points([[], []]) == []

@@ -8,9 +8,10 @@ rewriting that it is used to judge.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, repeat
 from math import inf, isnan, nan
 from typing import Any
 
@@ -90,7 +91,8 @@ def _integer_power(a: arb, n: int) -> arb:
     while n:
         if n & 1:
             result = result * square
-        square, n = square * square, n >> 1
+        n >>= 1
+        square = square * square if n else square
     return result
 
 
@@ -125,11 +127,11 @@ def _where(condition: Truth, a: arb, b: arb) -> arb:
 
 
 _RULES: dict[Function, Callable[..., Any]] = {
-    ADD: lambda a, b: a + b,
-    SUB: lambda a, b: a - b,
-    MUL: lambda a, b: a * b,
-    DIV: lambda a, b: a / b,
-    NEG: lambda a: -a,
+    ADD: operator.add,
+    SUB: operator.sub,
+    MUL: operator.mul,
+    DIV: operator.truediv,
+    NEG: operator.neg,
     POW: _pow,
     LT: _less,
     LE: lambda a, b: _not(_less(b, a)),
@@ -217,7 +219,11 @@ class Evaluator:
                 value = values[position]
                 memory[slot] = value if isinstance(value, arb) else arb(value)
             for slot, rule, sources in self._steps:
-                memory[slot] = rule(*[memory[source] for source in sources])
+                if len(sources) == 2:  # most are such; to ask for a list takes longer than to add
+                    a, b = sources
+                    memory[slot] = rule(memory[a], memory[b])
+                else:
+                    memory[slot] = rule(*[memory[source] for source in sources])
             result: arb = memory[-1]
             return result
 
@@ -242,14 +248,38 @@ class Evaluator:
         """
         if any(isinstance(value, float) and isnan(value) for value in values):
             return arb.nan()
-        precision = START_BITS
+        return self._narrowed(values, bits, _least_bits(bits))
+
+    def _narrowed(self, values: Sequence[float | arb], bits: int, precision: int) -> arb:
         while True:
             ball = self.at_precision(values, precision)
-            if ball.rel_accuracy_bits() >= bits or abs(ball) < NEGLIGIBLE:
-                return ball
-            if precision >= MAX_BITS:
+            if _is_narrow(ball, bits) or precision >= MAX_BITS:
                 return ball
             precision *= 4
+
+    def at_points(self, columns: Sequence[Sequence[float]], bits: int = 80) -> list[arb]:
+        """What a call gives at each of many points, in a third of the time.
+
+        Args:
+            columns: the values of each argument, none of them NaN.
+            bits: as for a call.
+        """
+        precision = _least_bits(bits)
+        points = zip(*columns, strict=True)
+        if not self._steps:
+            return [self._narrowed(point, bits, precision) for point in points]
+        with flint.ctx.workprec(precision):
+            # One function after the other, each at all points: less is asked for each of them.
+            memory: list[Any] = [repeat(known) for known in self._constants(precision)]
+            for slot, position in self._symbols:
+                memory[slot] = list(map(arb, columns[position]))
+            for slot, rule, sources in self._steps:
+                memory[slot] = list(map(rule, *[memory[source] for source in sources]))
+        higher = min(4 * precision, MAX_BITS)
+        return [
+            ball if _is_narrow(ball, bits) else self._narrowed(point, bits, higher)
+            for ball, point in zip(memory[-1], points, strict=True)
+        ]
 
     def limit(self, values: Mapping[int, float], at: int, sign: int) -> float:
         """The limit as argument number ``at`` goes to infinity with ``sign``.
@@ -277,6 +307,18 @@ class Evaluator:
                 break  # exp(x) leaves even arb's range here, or the formula has no value
             found += pair
         return _limit_of(found)
+
+
+def _least_bits(bits: int) -> int:
+    """The first precision tried: no lower one gives so many bits, but of what is exact in it."""
+    precision = START_BITS
+    while precision < min(bits, MAX_BITS):
+        precision *= 4
+    return precision
+
+
+def _is_narrow(ball: arb, bits: int) -> bool:
+    return bool(ball.rel_accuracy_bits() >= bits or abs(ball) < NEGLIGIBLE)
 
 
 def _limit_of(found: list[arb]) -> float:

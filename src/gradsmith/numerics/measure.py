@@ -9,6 +9,7 @@ from fractions import Fraction
 from functools import cache, lru_cache
 
 import numpy as np
+from flint import arb
 
 from gradsmith.calculus.exact import NEGLIGIBLE, Evaluator, isnan_ball
 from gradsmith.formula.expression import Call, Expr, Number, walk
@@ -295,17 +296,12 @@ def exact_values(
     root: Expr, arguments: Sequence[str], values: Mapping[str, Array]
 ) -> tuple[Array, Array]:
     """The exact value at each point as high + low."""
-    evaluate = Evaluator(root, arguments)
-    highs, lows = [], []
-    for point in zip(*(values[name].tolist() for name in arguments), strict=True):
-        high, low = _split_ball(evaluate, point)
-        highs.append(high)
-        lows.append(low)
-    return np.array(highs), np.array(lows)
+    balls = Evaluator(root, arguments).at_points([values[n].tolist() for n in arguments], bits=75)
+    pairs = np.array([_split_ball(ball) for ball in balls]).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
 
 
-def _split_ball(evaluate: Evaluator, point: tuple[float, ...]) -> tuple[float, float]:
-    ball = evaluate(*point, bits=75)
+def _split_ball(ball: arb) -> tuple[float, float]:
     if abs(ball) < NEGLIGIBLE:
         return 0.0, 0.0
     if isnan_ball(ball) or ball.rel_accuracy_bits() < _SURE:
