@@ -7,12 +7,14 @@ import math
 import mpmath
 import numpy as np
 import pytest
+from flint import arb
 
+from gradsmith.calculus.exact import Evaluator
 from gradsmith.formula.expression import Symbol
 from gradsmith.formula.parse import parse
 from gradsmith.numerics.interpret import interpret
 from gradsmith.numerics.measure import brackets
-from gradsmith.numerics.roots import expand_near_roots
+from gradsmith.numerics.roots import expand_near_roots, places_of_roots
 from gradsmith.numerics.target import FLOAT32_ALONE, FLOAT64
 from tests.calculus.oracle import value_of
 from tests.numerics.accuracy import computed, error_in_ulp
@@ -120,3 +122,26 @@ def test_brackets_are_sign_changes_nearest_to_0_first() -> None:
     xs = np.array([-9.0, -2.0, -1.0, 0.0, 3.0, 5.0, 7.0])
     values = np.array([1.0, -1.0, 2.0, math.nan, 1.0, -1.0, -3.0])
     assert brackets(xs, values) == [(-2.0, -1.0), (3.0, 5.0), (-9.0, -2.0)]
+
+
+def test_a_root_is_found_in_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Halving would take one for each of some 170 bits."""
+    asked: list[float] = []
+    call = Evaluator.__call__
+
+    def counted(self: Evaluator, *values: float, bits: int = 80) -> arb:
+        asked.append(bits)
+        return call(self, *values, bits=bits)
+
+    monkeypatch.setattr(Evaluator, "__call__", counted)
+    for text, pairs in FORMULAS.items():
+        root = parse(text).expression
+        asked.clear()
+        places = places_of_roots(root, X, tuple(pairs))
+        assert len(asked) <= 25 * len(pairs)
+        for place, pair in zip(places[: len(pairs)], pairs, strict=True):  # beyond: 0 itself
+            exact = root_of(text, *pair)
+            with mpmath.workdps(60):
+                mantissa, exponent = map(int, place.man_exp())
+                error = abs(mpmath.ldexp(mantissa, exponent) - exact)
+                assert error < abs(exact) * mpmath.mpf(2) ** -150

@@ -49,7 +49,7 @@ def with_exact_roots(stable: Stable, evaluate: Evaluate) -> Expr | None:
         return None
     (x,) = symbols
     exact = Evaluator(stable.root, (x.name,))
-    places = places_of_roots(exact, stable.points.brackets(x.name))
+    places = places_of_roots(stable.root, x, tuple(stable.points.brackets(x.name)))
     expression, seen = stable.expression, []
     for place, reach in reaches(places):
         rings = Rings(stable.root, x, place, reach, stable.target, evaluate)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
+from typing import NamedTuple
 
 import flint
 import numpy as np
@@ -64,7 +65,7 @@ def expand_near_roots(
     exact = Evaluator(root, (x.name,))
     parity = _parity(exact)
     series = 0
-    for place, reach in reaches(places_of_roots(exact, brackets)):
+    for place, reach in reaches(places_of_roots(root, x, tuple(brackets))):
         if parity and place < 0:
             continue
         rings = Rings(root, x, place, reach, target, evaluate)
@@ -76,11 +77,18 @@ def expand_near_roots(
     return expression
 
 
-def places_of_roots(exact: Evaluator, brackets: Sequence[tuple[float, float]]) -> list[arb]:
-    """The roots in the first few brackets, to three times the precision; and 0 where it is one."""
+@lru_cache(maxsize=16)
+def places_of_roots(
+    root: Expr, x: Symbol, brackets: tuple[tuple[float, float], ...]
+) -> tuple[arb, ...]:
+    """The roots in the first few brackets, to three times the precision; and 0 where it is one.
+
+    Remembered: each way of computing a formula is looked at beside the same ones.
+    """
+    exact = Evaluator(root, (x.name,))
     found = [_refined(exact, low, up) for low, up in brackets[:_NEAREST]]
-    places = [place for place in found if place is not None]
-    return [*places, arb(0)] if exact(0.0).contains(0) else places
+    places = tuple(place for place in found if place is not None)
+    return (*places, arb(0)) if exact(0.0).contains(0) else places
 
 
 def reaches(places: Sequence[arb]) -> Iterator[tuple[arb, float]]:
@@ -108,10 +116,11 @@ def _refined(exact: Evaluator, low: float, up: float) -> arb | None:
         if below == 0 or above == 0 or not (below.is_finite() and above.is_finite()):
             return a if below == 0 else (b if above == 0 else None)
         start = max(abs(below), abs(above))
+        moved = 0  # the end that moved last: −1 the lower one, 1 the upper one
         for _ in range(400):
             if b - a < abs(a) * arb(2) ** -190:
                 break
-            # Regula falsi where it moves the far end as well (Illinois), which is superlinear.
+            # Regula falsi that halves the value at an end that stays (Illinois): superlinear.
             middle = ((a * above - b * below) / (above - below)).mid()
             if not a < middle < b:
                 middle = ((a + b) / 2).mid()
@@ -121,9 +130,11 @@ def _refined(exact: Evaluator, low: float, up: float) -> arb | None:
             if value == 0:
                 return middle
             if (value > 0) == (above > 0):
-                b, above, below = middle, value, below / 2
+                b, above = middle, value
+                below, moved = (below / 2 if moved > 0 else below), 1
             else:
-                a, below, above = middle, value, above / 2
+                a, below = middle, value
+                above, moved = (above / 2 if moved < 0 else above), -1
         else:
             return None
         place = ((a + b) / 2).mid()
@@ -188,19 +199,8 @@ class Rings:
     ) -> None:
         self._target = target
         self._evaluate = evaluate or partial(interpret, compute=target.compute)
-        size = float(abs(place).mid())
-        scale = min(1.0, 2 * size)
-        wide = {r * size for r in _WIDE if r * size > _RADII[-1]}
-        self.radii = sorted(r for r in wide | {r * scale for r in _RADII} if r < reach)
-        centre = float(place.mid())
-        draws = Draws(31)  # any fixed seed: definitions must repeat
-        signs = np.tile([1.0, -1.0], _PER_RING)
-        points = [
-            centre + signs * draws.uniform(inner, outer, 2 * _PER_RING)
-            for inner, outer in pairwise((0.0, *self.radii))
-        ]
-        self._values = {x.name: target.rounded(np.concatenate([*points, np.empty(0)]))}
-        self._high, self._low = exact_values(root, (x.name,), self._values)
+        self.radii, at, self._high, self._low = _points_around(root, x, place, reach, target)
+        self._values = {x.name: at}
 
     def losses(self, expression: Expr) -> Array:
         """The bits lost in each ring, from the root outwards."""
@@ -215,6 +215,31 @@ class Rings:
     def _errors(self, expression: Expr) -> Array:
         computed = self._evaluate(expression, self._values)
         return ulp_errors(computed, self._high, self._low, self._target)
+
+
+class _Points(NamedTuple):
+    radii: tuple[float, ...]
+    at: Array
+    high: Array
+    low: Array
+
+
+@lru_cache(maxsize=64)
+def _points_around(root: Expr, x: Symbol, place: arb, reach: float, target: Target) -> _Points:
+    """Points in rings about a root, and the exact values there; remembered as the roots are."""
+    size = float(abs(place).mid())
+    scale = min(1.0, 2 * size)
+    wide = {r * size for r in _WIDE if r * size > _RADII[-1]}
+    radii = tuple(sorted(r for r in wide | {r * scale for r in _RADII} if r < reach))
+    centre = float(place.mid())
+    draws = Draws(31)  # any fixed seed: definitions must repeat
+    signs = np.tile([1.0, -1.0], _PER_RING)
+    points = [
+        centre + signs * draws.uniform(inner, outer, 2 * _PER_RING)
+        for inner, outer in pairwise((0.0, *radii))
+    ]
+    at = target.rounded(np.concatenate([*points, np.empty(0)]))
+    return _Points(radii, at, *exact_values(root, (x.name,), {x.name: at}))
 
 
 def _split(place: arb, target: Target) -> tuple[Number, Fraction]:
