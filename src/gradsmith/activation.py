@@ -421,7 +421,8 @@ def _from_text(
 def _checked(made: Activation) -> Activation:
     """Say now where the float32 value or first derivative will miss the contract of 1 ULP."""
     for what, operation in _value_and_derivatives(made):
-        told(f"the {what} of {made.formula}", operation.stable_for(FLOAT32), made.max_ulp)
+        stable = operation.stable_for(FLOAT32)
+        told(f"the {what} of ", stable, made.max_ulp, of=made.formula)
     return _saving(made)
 
 

@@ -45,9 +45,13 @@ class Series:
         which = np.clip(np.searchsorted(self.edges, at, "right") - 1, 0, len(terms) - 1)
         z = (at - self.edges[which]) * self._scales[which] - 1.0
         rows = terms[which].T
-        before = last = np.zeros_like(z)  # by Clenshaw's recurrence
+        before = last = np.zeros(z.shape)  # by Clenshaw's recurrence
+        twice = 2 * z
         for row in rows[:0:-1]:
-            before, last = last, 2 * z * last - before + row
+            following = twice * last
+            following -= before
+            following += row
+            before, last = last, following
         total: Array = z * last - before + rows[0]
         return total
 

@@ -33,6 +33,8 @@ class Type(Enum):
     I32 = ("i32", 32, False)
     BOOL = ("bool", 1, False)
 
+    __hash__ = object.__hash__  # that of an Enum is a function in Python, and asked for often
+
     def __init__(self, label: str, bits: int, computes: bool) -> None:
         self.label = label
         self.bits = bits
@@ -46,24 +48,24 @@ class Type(Enum):
     @property
     def digits(self) -> int:
         """Binary digits of the significand of a format that is computed in."""
-        return {Type.F64: 53, Type.F32: 24}[self]
+        return _DIGITS[self]
 
     @property
     def same_size_integer(self) -> Type:
         """The integer that holds the bits of a number of this type, and the other way round."""
-        return {
-            Type.F64: Type.I64,
-            Type.F32: Type.I32,
-            Type.I64: Type.F64,
-            Type.I32: Type.F32,
-        }[self]
+        return _SAME_SIZE[self]
 
 
 F64, F32, F16, BF16, I64, I32, BOOL = Type
 
+_DIGITS = {F64: 53, F32: 24}
+_SAME_SIZE = {F64: I64, F32: I32, I64: F64, I32: F32}
+
 
 class Op(Enum):
     """The operations. Each is exact, or rounded once to nearest, ties to even."""
+
+    __hash__ = object.__hash__
 
     CONST = "const"
     ADD = "add"

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from gradsmith.calculus.fold import fold
 from gradsmith.calculus.terms import sum_of_terms
-from gradsmith.formula.expression import Call, Expr, substitute, walk, with_args
+from gradsmith.formula.expression import Call, Expr, Function, substitute, walk, with_args
 from gradsmith.formula.vocabulary import ADD, DIV, MUL, NEG, POW, SUB
 from gradsmith.numerics.matching import (
     Binding,
@@ -91,10 +91,24 @@ def _first_fitting(rules: tuple[Rule, ...], node: Expr) -> Expr:
         (first, *_) = node.args or (node,)
         if node.function is NEG and isinstance(first, Call) and first.function is NEG:
             return first.args[0]
+        there = _functions(node)
         for rule in rules:
-            if (found := apply_rule(rule, node)) is not None:
+            # Asked first, for it is quick: a function in the pattern matches nothing but itself.
+            if _functions(rule.pattern) <= there and (found := apply_rule(rule, node)) is not None:
                 return found
     return node
+
+
+_ARITHMETIC = frozenset({ADD, SUB, MUL, DIV, NEG, POW})
+
+
+@lru_cache(maxsize=50_000)
+def _functions(node: Expr) -> frozenset[Function]:
+    """Those that are called in it; arithmetic, which may be written in several ways, left out."""
+    found = frozenset[Function]().union(*map(_functions, node.args))
+    if isinstance(node, Call) and node.function not in _ARITHMETIC:
+        return found | {node.function}
+    return found
 
 
 def apply_rule(rule: Rule, node: Expr) -> Expr | None:

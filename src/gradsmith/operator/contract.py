@@ -12,13 +12,14 @@ _INSIDE = ("gradsmith.", "torch.")
 _ROUNDING = 0.5  # ULP that the final rounding takes of what the contract allows
 
 
-def told(what: str, stable: Stable, allowed: float) -> bool:
+def told(what: str, stable: Stable, allowed: float, of: object = "") -> bool:
     """Warn if the stable form misses the contract; whether it does.
 
     Args:
         what: what is computed, in words.
         stable: what was found for it, and the error that was measured.
         allowed: ULP of the format that the contract allows.
+        of: what comes after these words; it is written out only where there is something to say.
     """
     target = stable.target
     # A result computed in its own format is rounded on the way, and not once more.
@@ -29,7 +30,7 @@ def told(what: str, stable: Stable, allowed: float) -> bool:
     lost = stable.error > 2.0**target.digits
     size = "all its digits" if lost else f"{stable.error + rounding:.3g} ULP"
     warnings.warn(
-        f"{what} may lose {size} in {target.name} at {place}; the contract is {allowed:g} ULP. "
+        f"{what}{of} may lose {size} in {target.name} at {place}; the contract is {allowed:g} ULP. "
         "No rewriting was found that keeps it",
         AccuracyWarning,
         stacklevel=_outside(),

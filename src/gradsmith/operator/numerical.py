@@ -56,7 +56,7 @@ class Numerical:
                 return
             what = f"∂/∂{symbol.name}:"
         if all(stable.at[name] == default for name, default in self.defaults.items()):
-            told(f"{what} {self.core}", stable, stable.target.budget)
+            told(f"{what} ", stable, stable.target.budget, of=self.core)
 
     def expression_for(self, target: Target) -> Expr:
         """The stable expression for results of one format, factors included."""
