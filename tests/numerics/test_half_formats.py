@@ -188,7 +188,7 @@ def test_the_sign_of_a_product_says_where_an_exponential_is_guarded(text):
 def test_where_nothing_keeps_the_budget_more_digits_go_before_a_smaller_error(monkeypatch):
     """That a short function is closer at the points of a sample means nothing then."""
 
-    def by_chance(stable, scheme, reference=None):
+    def by_chance(stable, scheme, reference=None, most=math.inf):
         return 1.0 if scheme is SHORT32 else 2.0
 
     monkeypatch.setattr("gradsmith.numerics.ladder.measured", by_chance)

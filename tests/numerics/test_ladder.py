@@ -152,3 +152,11 @@ def test_two_words_are_not_trusted_with_several_inputs(text: str) -> None:
     way = choose(stable, alone=True)
     assert not way.scheme.double_word
     assert way.error <= FLOAT32.budget
+
+
+def test_of_what_fails_no_larger_error_is_looked_for():
+    found = stable("x*sigmoid(x) - 0.3")
+    most = measured(found, SHORT64)
+    assert most > 1
+    assert 1 < measured(found, SHORT64, most=1.0) <= most
+    assert measured(found, FULL64, most=1.0) == measured(found, FULL64) <= 1

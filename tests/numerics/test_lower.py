@@ -17,7 +17,7 @@ from gradsmith.formula.parse import parse
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.interpreter import DTYPES, run
 from gradsmith.numerics.ladder import FULL64, PLAIN32, SHORT64, WORDS32
-from gradsmith.numerics.lower import Scheme, lower
+from gradsmith.numerics.lower import Scheme, Written, lower
 from gradsmith.numerics.program import BF16, F16, F32, F64, Op
 
 x, y = Symbol("x"), Symbol("y")
@@ -246,3 +246,16 @@ def test_a_sum_that_is_known_to_be_positive_needs_no_guard():
     assert choices(text) == 2
     assert choices("(x + 3)/6") > 2
     assert choices(text, F64, ["x"]) > 2, "of two words the next number is not a float32"
+
+
+@pytest.mark.parametrize("scheme", [PLAIN32, WORDS32, SHORT64, FULL64], ids=str)
+@pytest.mark.parametrize("text", ["x*sigmoid(1.5*x) - 0.125", "where(x > 0, x/(1 + x), x*exp(x))"])
+def test_results_of_several_types_are_those_of_each_by_itself(text, scheme):
+    root = parse(text).expression
+    written = Written(root, {"x": F32}, scheme)
+    points = np.linspace(-20, 20, 401)
+    for kind in (F32, F64, None):
+        alone = lowered(root, scheme, F32, kind)
+        assert np.array_equal(at(written.stored_as(kind), points), at(alone, points))
+    first = Written(root, {"x": F32}, scheme).stored_as(F32)
+    assert first.fingerprint == lowered(root, scheme, F32, F32).fingerprint

@@ -12,7 +12,6 @@ a constant straight from memory; the large one, which the older of LLVM's two li
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 import threading
@@ -24,8 +23,11 @@ from itertools import count
 from typing import Any
 
 from gradsmith.backends.cache import Kind, fetch
+from gradsmith.backends.llvm_fused import NAME, TEXT, fused
 from gradsmith.backends.llvm_ir import ENTRY
 from gradsmith.backends.llvm_lookup import AVX2, AVX512, is_variant
+from gradsmith.numerics.interpreter import Fma
+from gradsmith.numerics.quick import lend
 
 # LLVM is not reentrant here, and a child process must not inherit it half-way through a
 # compilation: a fork waits until the lock is free and both sides go on with it free.
@@ -87,10 +89,7 @@ def unavailable() -> str | None:
         return "native kernels need a 64-bit Python"
     try:
         _llvm().check_jit_execution()
-        successor = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(
-            load(machine_code(_SUCCESSOR))[0]
-        )
-        assert successor(41) == 42, "a first function computes something else"
+        _first()
     except ImportError as error:
         return f"llvmlite cannot be imported: {error}"
     except Exception as error:  # whatever LLVM cannot do here must not stop anything else
@@ -98,12 +97,12 @@ def unavailable() -> str | None:
     return None
 
 
-_SUCCESSOR = f"""
-define i64 @{ENTRY}(i64 %n) {{
-  %next = add i64 %n, 1
-  ret i64 %next
-}}
-"""
+@cache
+def _first() -> Fma:
+    return fused(load(machine_code("", beside=TEXT), (NAME,))[0])
+
+
+lend(lambda: None if unavailable() else _first())
 
 
 def assemble(ir: str, machine: Machine | None = None, beside: str = "") -> bytes:

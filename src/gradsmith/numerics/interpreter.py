@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from gradsmith.numerics.program import BOOL, F16, F32, F64, I32, I64, Op, Program, Type
 
 Array = NDArray[Any]
+Fma = Callable[[Array, Array, Array], Array]
 
 DTYPES: dict[Type, np.dtype[Any]] = {
     F64: np.dtype(np.float64),
@@ -31,13 +32,14 @@ DTYPES: dict[Type, np.dtype[Any]] = {
 }
 
 
-def run(program: Program, *inputs: Array) -> list[Array]:
+def run(program: Program, *inputs: Array, fused: Fma | None = None) -> list[Array]:
     """The outputs of a Program.
 
     Args:
         program: what to compute.
         inputs: one array per input, of the type's dtype (bfloat16 as its bits in uint16);
             shapes broadcast.
+        fused: what to compute a·b + c with, by default :func:`fma`.
 
     Raises:
         TypeError: an input is missing or of another dtype.
@@ -55,7 +57,9 @@ def run(program: Program, *inputs: Array) -> list[Array]:
     with np.errstate(all="ignore"):
         for instruction in program.instructions:
             operands = [values[arg] for arg in instruction.args]
-            if instruction.op is Op.CONST:
+            if instruction.op is Op.FMA:
+                result = (fused or fma)(*operands)
+            elif instruction.op is Op.CONST:
                 result = _constant(instruction.type, instruction.constant)
             elif instruction.op is Op.LOOKUP:
                 result = _constants(instruction.type, instruction.table)[
@@ -125,19 +129,19 @@ def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
 def _odd_sum(a: Array, b: Array) -> Array:
     """The float64 sum rounded to odd: what is cut off leaves the last bit set."""
     total, error = _two_sum(a, b)
-    even = (total.view(np.int64) & 1) == 0
-    beyond = np.nextafter(total, np.where(error > 0, inf, -inf))
-    return np.where((error != 0) & np.isfinite(total) & even, beyond, total)
+    bits = total.view(np.int64)
+    # The neighbour on the side of the error: away from zero it is the next pattern of bits.
+    toward = (error.view(np.int64) ^ bits) >> 63 | 1
+    even = (bits & 1) == 0
+    return np.where((error != 0) & np.isfinite(total) & even, bits + toward, bits).view(np.float64)
 
 
 def _fma32(a: Array, b: Array, c: Array) -> Array:
     # 24 + 24 digits fit into float64, so the product is exact; the sum rounded to odd keeps 53,
     # more than two beyond the final 24, so that the last rounding is right (Boldo, Melquiond,
     # IEEE Trans. Computers 57, 2008).
-    wide_a, wide_b, wide_c = (np.asarray(v, dtype=np.float64) for v in (a, b, c))
-    product = wide_a * wide_b
-    exact = _odd_sum(*np.broadcast_arrays(product, wide_c))
-    return exact.astype(np.float32)
+    product = np.multiply(a, b, dtype=np.float64)
+    return _odd_sum(product, c.astype(np.float64)).astype(np.float32)
 
 
 _SPLITTER = 134217729.0  # 2²⁷ + 1
@@ -199,7 +203,6 @@ _OPERATIONS: dict[Op, Callable[..., Array]] = {
     Op.SUB: np.subtract,
     Op.MUL: np.multiply,
     Op.DIV: np.divide,
-    Op.FMA: fma,
     Op.SQRT: np.sqrt,
     Op.RINT: np.rint,
     Op.NEG: np.negative,

@@ -11,7 +11,7 @@ just accurate enough.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from heapq import heappop, heappush
@@ -154,14 +154,17 @@ def choose(
                     lines = replace(stable, expression=lined)
                     ways.enter(lines, scheme, budget, particular=True)
     ways.may_have_table()
-    measured_ways: list[Way] = []
+    failed: list[_Open] = []
     while (way := ways.cheapest()) is not None:
-        error = measured(way.stable, way.scheme, stable)
-        measured_ways.append(Way(way.scheme, way.stable, error, way.particular))
+        error = measured(way.stable, way.scheme, stable, way.budget)
         if error <= way.budget:
-            return measured_ways[-1]
+            return Way(way.scheme, way.stable, error, way.particular)
+        failed.append(way)
         ways.enter_in_place_of(way)
-    return _least_wrong(measured_ways)
+    return _least_wrong(
+        Way(way.scheme, way.stable, measured(way.stable, way.scheme, stable), way.particular)
+        for way in failed
+    )
 
 
 def held_at(scheme: Scheme, target: Target) -> int:
@@ -191,7 +194,7 @@ def _gate(stable: Stable, alone: bool, max_ulp: float) -> Way | None:
     return Way(way.scheme, whole, max(error, way.error), way.particular)
 
 
-def _least_wrong(ways: Collection[Way]) -> Way:
+def _least_wrong(ways: Iterable[Way]) -> Way:
     """The most digits among those whose error is about the least."""
     # What is short is taken because it keeps the budget, and for nothing else.
     ways = [way for way in ways if way.scheme is not SHORT32]

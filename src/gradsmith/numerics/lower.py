@@ -12,10 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import inf, isfinite
+from math import isfinite
+from threading import Lock
 from typing import Any
-
-import numpy as np
 
 from gradsmith.calculus.exact import Evaluator, middle
 from gradsmith.formula import vocabulary as v
@@ -33,6 +32,7 @@ from gradsmith.numerics.builder import Builder, Value, convert, fma
 from gradsmith.numerics.double_word import of_number
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.fewer_divisions import with_fewer_choices, with_fewer_divisions
+from gradsmith.numerics.known_ranges import known_ranges
 from gradsmith.numerics.program import (
     BOOL,
     F32,
@@ -97,6 +97,45 @@ def lower(
     Raises:
         NotImplementedError: a function has neither instructions nor a definition.
     """
+    writer = _begun(roots, inputs, scheme, numbers, short)
+    kinds = storage or scheme.compute
+    kinds = [kinds] * len(roots) if isinstance(kinds, Type) else kinds
+    rounded = map(scheme.arithmetic.rounded, map(writer.value, writer.roots), kinds)
+    return writer.builder.program(*rounded)
+
+
+class Written:
+    """What computes an expression: Programs that differ in the type of the result alone.
+
+    For the arguments see :func:`lower`.
+    """
+
+    def __init__(
+        self, root: Expr, inputs: Mapping[str, Type], scheme: Scheme, numbers: Collection[str] = ()
+    ) -> None:
+        self._writer = _begun((root,), inputs, scheme, numbers)
+        self._value = self._writer.value(*self._writer.roots)
+        self._programs: dict[Type, Program] = {}
+        self._writing = Lock()
+
+    def stored_as(self, kind: Type | None = None) -> Program:
+        """The Program with a result of that type; left out, the one that is computed in."""
+        arithmetic, builder = self._writer.arithmetic, self._writer.builder
+        kind = kind or arithmetic.kind
+        with self._writing:
+            if kind not in self._programs:
+                self._programs[kind] = builder.program(arithmetic.rounded(self._value, kind))
+            return self._programs[kind]
+
+
+def _begun(
+    roots: Sequence[Expr],
+    inputs: Mapping[str, Type],
+    scheme: Scheme,
+    numbers: Collection[str],
+    short: Collection[str] = (),
+) -> _Writer:
+    """What has written nothing yet but the inputs."""
     # The quotients of double words keep account of more than their values, and of more range.
     roots = with_fewer_choices(roots) if scheme.double_word else with_fewer_divisions(roots)
     builder = Builder()
@@ -109,10 +148,7 @@ def lower(
         taken = arithmetic.taken(convert(value, F32) if is_short else value)
         one_for_all = scheme.double_word and name in numbers
         writer.done[Symbol(name)] = of_number(taken) if one_for_all else taken
-    kinds = storage or scheme.compute
-    kinds = [kinds] * len(roots) if isinstance(kinds, Type) else kinds
-    rounded = map(arithmetic.rounded, map(writer.value, roots), kinds)
-    return builder.program(*rounded)
+    return writer
 
 
 class _Writer:
@@ -127,11 +163,12 @@ class _Writer:
         inputs: Collection[Expr] = (),
     ) -> None:
         self.builder = builder
+        self.roots = roots
         self.numbers = {Symbol(name) for name in numbers}
         self.arithmetic = arithmetic
         self.kind = arithmetic.kind
         self.done: dict[Expr, Any] = {}
-        self.within = _known_ranges(roots, inputs) if arithmetic.within else {}
+        self.within = known_ranges(roots, inputs, _constant) if arithmetic.within else {}
         calls = [node for node in walk(*roots) if isinstance(node, Call)]
         self.uses = Counter(arg for call in calls for arg in call.args)
         self.quotients = Counter(call.args[1] for call in calls if call.function is v.DIV)
@@ -295,68 +332,6 @@ class _Writer:
         return number_of_bits(self.kind, bits + (1 if away else -1))
 
 
-def _known_ranges(
-    roots: Sequence[Expr], inputs: Collection[Expr]
-) -> dict[Expr, tuple[Expr, float, float]]:
-    """Which argument of a call lies between which numbers wherever the value of the call counts.
-
-    In where(x > 0, x, exp(x)) only exponentials of what is not positive are ever chosen.
-
-    Args:
-        roots: what is computed.
-        inputs: those that float32 holds.
-    """
-    known: dict[Expr, tuple[Expr, float, float]] = {}
-    for choice in walk(*roots):
-        if not (isinstance(choice, Call) and choice.function is v.where):
-            continue
-        condition, *branches = choice.args
-        if not (isinstance(condition, Call) and condition.function in _UP_TO):
-            continue
-        u, end = condition.args
-        if free_symbols(end):
-            continue
-        low = high = float(_constant(end))
-        if u in inputs and condition.function in (v.LT, v.GE):
-            high = _next_float32(high, -inf)
-        elif u in inputs:
-            low = _next_float32(low, inf)
-        below, above = (-inf, high), (low, inf)
-        spans = (below, above) if _UP_TO[condition.function] else (above, below)
-        for branch, other, span in zip(branches, reversed(branches), spans, strict=True):
-            calls = [node for node in walk(branch) if isinstance(node, Call) and _takes(node, u)]
-            needed = _needed_without(choice, other, roots) if calls else set()
-            for call in calls:
-                of, low, high = known.get(call, (u, -inf, inf))
-                if of is u and call not in needed:
-                    known[call] = (u, max(low, span[0]), min(high, span[1]))
-    return known
-
-
-def _next_float32(value: float, towards: float) -> float:
-    """The next number that float32 holds, of one that it holds."""
-    with np.errstate(over="ignore"):
-        held = np.float32(value)
-        return float(np.nextafter(held, np.float32(towards))) if float(held) == value else value
-
-
-def _takes(node: Call, u: Expr) -> bool:
-    """Whether it is worth knowing for this call where an argument lies."""
-    return node.args == (u,) or (node.function in _OF_TWO and u in node.args)
-
-
-def _needed_without(choice: Call, other: Expr, roots: Sequence[Expr]) -> set[Expr]:
-    """All that is computed if one branch of a choice is not, but only the other one."""
-    found: set[Expr] = set()
-    stack = list(roots)
-    while stack:
-        node = stack.pop()
-        if node not in found:
-            found.add(node)
-            stack.extend((choice.args[0], other) if node is choice else node.args)
-    return found
-
-
 def _is_condition(node: Expr) -> bool:
     return isinstance(node, Call) and node.function.boolean
 
@@ -368,11 +343,6 @@ def _constant(node: Expr) -> Fraction | float:
     ball = Evaluator(node, ())(bits=_CONSTANT_BITS)
     return middle(ball) if ball.mid().is_finite() else float(ball.mid())
 
-
-# Comparisons of an argument with a number, and whether it is below where they hold.
-_UP_TO = {v.LT: True, v.LE: True, v.GT: False, v.GE: False}
-
-_OF_TWO = (v.ADD, v.SUB, v.MUL)
 
 _EXACTLY: dict[Function, Callable[..., bool]] = {
     v.LT: operator.lt,
