@@ -26,6 +26,7 @@ from gradsmith.backends.cache import Kind, fetch
 from gradsmith.backends.llvm_fused import NAME, TEXT, fused
 from gradsmith.backends.llvm_ir import ENTRY
 from gradsmith.backends.llvm_lookup import AVX2, AVX512, is_variant
+from gradsmith.backends.meanwhile import compiling, meanwhile
 from gradsmith.numerics.interpreter import Fma
 from gradsmith.numerics.quick import lend
 
@@ -99,7 +100,8 @@ def unavailable() -> str | None:
 
 @cache
 def _first() -> Fma:
-    return fused(load(machine_code("", beside=TEXT), (NAME,))[0])
+    with meanwhile(None):  # what else there is to do may need this function
+        return fused(load(machine_code("", beside=TEXT), (NAME,))[0])
 
 
 lend(lambda: None if unavailable() else _first())
@@ -128,7 +130,7 @@ def machine_code(ir: str, machine: Machine | None = None, beside: str = "") -> b
     chosen = machine or host()
     version = ".".join(map(str, (llvmlite.__version__, *_llvm().llvm_version_info)))
     parts = (version, chosen.triple, chosen.cpu, chosen.features, ir, beside)
-    return fetch(Kind.OBJECT, parts, lambda: assemble(ir, chosen, beside))
+    return fetch(Kind.OBJECT, parts, lambda: compiling(lambda: assemble(ir, chosen, beside)))
 
 
 def assembly(ir: str, machine: Machine | None = None, beside: str = "") -> str:

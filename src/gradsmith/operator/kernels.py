@@ -169,16 +169,7 @@ def compiled(
         precision: of the results.
         packed: which of ``names``, and results by position, are codes of two bits.
     """
-    alone = all(kind in (torch.float32, Fit.ONE_WORD, USUAL) for kind in kinds)
-    in_words = all(kind in (*_HELD, *WORDS, USUAL) for kind in kinds)
-    each = [operation.computation_for(precision, alone, in_words) for operation in operations]
-    best = max(each, key=lambda one: (one.target.compute == "float64", rank(one.scheme)))
-    each = [
-        one
-        if one.target is best.target and (one.scheme is best.scheme or not one.particular)
-        else operation.computation_in(best.target, best.scheme)
-        for operation, one in zip(operations, each, strict=True)
-    ]
+    each, best = chosen(operations, kinds, precision)
     expressions = [one.expression for one in _sharing(each, best.scheme)]
     needed = {symbol.name for symbol in free_symbols(*expressions)}
     reads = tuple(i for i, name in enumerate(names) if name in needed)
@@ -193,6 +184,25 @@ def compiled(
     except (NotImplementedError, RuntimeError):  # no instructions, or LLVM cannot do it here
         return None
     return Kernel(code, reads)
+
+
+def chosen(
+    operations: Sequence[Computed], kinds: Sequence[Kind], precision: Precision
+) -> tuple[Sequence[Computation], Computation]:
+    """How one kernel computes each operation, and the one of which all have the scheme.
+
+    For the arguments see :func:`compiled`. It is found once, and remembered.
+    """
+    alone = all(kind in (torch.float32, Fit.ONE_WORD, USUAL) for kind in kinds)
+    in_words = all(kind in (*_HELD, *WORDS, USUAL) for kind in kinds)
+    each = [operation.computation_for(precision, alone, in_words) for operation in operations]
+    best = max(each, key=lambda one: (one.target.compute == "float64", rank(one.scheme)))
+    return [
+        one
+        if one.target is best.target and (one.scheme is best.scheme or not one.particular)
+        else operation.computation_in(best.target, best.scheme)
+        for operation, one in zip(operations, each, strict=True)
+    ], best
 
 
 def _sharing(each: Sequence[Computation], scheme: Scheme) -> Sequence[Computation]:

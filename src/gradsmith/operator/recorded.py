@@ -16,9 +16,10 @@ from torch import Tensor
 from torch.autograd.function import Function
 
 from gradsmith.backends import dispatch
+from gradsmith.backends.meanwhile import meanwhile
 from gradsmith.operator import extension, native
 from gradsmith.operator.autograd import Like, may_be_forward_mode, vector_jacobian_product
-from gradsmith.operator.kernels import Kernel, compiled, in_place, kinds_of
+from gradsmith.operator.kernels import Kernel, chosen, compiled, in_place, kinds_of
 from gradsmith.operator.layout import arrange, empty_result
 from gradsmith.operator.saving import OUTPUT
 from gradsmith.operator.usual import Defaults, is_usual
@@ -90,6 +91,36 @@ def backward_of(operation: Pointwise, needs: tuple[bool, ...]) -> Backward:
     return Backward(tuple(names.index(name) for name in kept), tuple(terms), {}, usual)
 
 
+def _value(
+    operation: Pointwise,
+    pattern: native.Pattern | None,
+    dtype: torch.dtype,
+    operands: Sequence[Any],
+) -> Tensor:
+    if pattern is None:
+        result = native.quick_with_singles(operation, operands)
+    else:
+        result = native.quick(operation, operands, pattern)
+    if result is None:
+        result = operation.evaluate(operands, dispatch.precision(dtype, "cpu"))
+    return result
+
+
+def _prepare(
+    operation: Pointwise, needs: tuple[bool, ...], operands: Sequence[Any], dtype: torch.dtype
+) -> None:
+    """Finds how the gradients of such operands are computed, ahead of the backward pass."""
+    if dtype is torch.float64:
+        return  # of which its user may be told, who is told that in the backward pass
+    plan = backward_of(operation, needs)
+    gradients = [term.gradient for term in plan.terms if term.gradient is not None]
+    like = next(operand for operand in operands if isinstance(operand, Tensor))
+    given = [*[(*operands, like)[i] for i in plan.kept], like]
+    kinds = kinds_of(given, is_usual(given, plan.usual))
+    if gradients:
+        chosen(in_place(gradients, kinds), kinds, dispatch.precision(dtype, "cpu"))
+
+
 class RecordedFunction(Function):
     """``apply(operation, pattern, dtype, *operands)``, of plain tensors of one dtype and numbers.
 
@@ -105,17 +136,15 @@ class RecordedFunction(Function):
         *operands: Any,
     ) -> Tensor:
         """The value; keeps what the gradients read."""
-        if pattern is None:
-            result = native.quick_with_singles(operation, operands)
-        else:
-            result = native.quick(operation, operands, pattern)
-        if result is None:
-            result = operation.evaluate(operands, dispatch.precision(dtype, "cpu"))
         needs = ctx.needs_input_grad
         plan = operation.backwards.get(needs)
         if plan is None:
+            with meanwhile(lambda: _prepare(operation, needs[_FIRST:], operands, dtype)):
+                result = _value(operation, pattern, dtype, operands)
             plan = operation.backwards[needs] = backward_of(operation, needs[_FIRST:])
             extension.register_backward(operation, needs, plan)
+        else:
+            result = _value(operation, pattern, dtype, operands)
         ctx.operation, ctx.plan, ctx.dtype, ctx.numbers, ctx.likes = (
             operation,
             plan,
