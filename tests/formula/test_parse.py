@@ -7,6 +7,7 @@ variables, has the value of the formula.
 from __future__ import annotations
 
 import pickle
+import sys
 import time
 import unicodedata
 from fractions import Fraction
@@ -382,6 +383,18 @@ def test_hostile_input_is_refused_at_once(text: str) -> None:
         parse(text)
     # Milliseconds, with room for a machine that is busy; what is not bounded takes for ever.
     assert time.process_time() - start < 5
+
+
+def test_a_long_way_of_names_is_refused_however_deep_python_goes() -> None:
+    """Where it may call more functions within functions, its own reader takes the text."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(2 * before)
+    try:
+        with pytest.raises(FormulaError, match=r"without a module: a, not …(\.a)+ ") as caught:
+            parse("x" + ".a" * (before + before // 2))
+    finally:
+        sys.setrecursionlimit(before)
+    assert len(str(caught.value).splitlines()[0]) < 200
 
 
 @pytest.mark.usefixtures("library")

@@ -96,6 +96,9 @@ _SIGNS = {
 """What stands in a paper but cannot be read: what to write instead."""
 
 
+_SHOWN = 60  # characters of what is not read, in a message
+
+
 def parse(
     text: str,
     parameters: Mapping[str, float] | None = None,
@@ -270,7 +273,10 @@ class _Reader:
         raise self._error(_INSTEAD.get(type(node), f"a formula is made of {known}"), node)
 
     def _with_module(self, node: ast.Attribute) -> FormulaError:
-        wanted = f"{node.attr}, not {ast.unparse(node)}"
+        # Of the text, for there may be more dots than Python calls functions within functions.
+        written = ast.get_source_segment(self._line.strip(), node) or node.attr
+        shown = written if len(written) <= _SHOWN else f"…{written[-_SHOWN:]}"
+        wanted = f"{node.attr}, not {shown}"
         return self._error(f"names are written without a module: {wanted}", node)
 
     def _number(self, node: ast.Constant) -> Expr:
