@@ -4,9 +4,10 @@ A load at a variable index becomes a gather, which takes longer than what a tabl
 can be looked up in at once, but nothing in scalar IR says so. Hence a look-up is a call of a
 function that has vector variants, which LLVM's vectoriser is told of by the attribute
 ``vector-function-abi-variant``; :mod:`~gradsmith.backends.native` puts them in place of their
-calls afterwards. The scalar function serves what remains of a loop. Where there are no variants it
-is put in place itself, before anything else. Functions that have variants, and these, stand in a
-module of their own, which is not optimised: they are short, but many.
+calls afterwards. The scalar function serves what remains of a loop: it is put in place there, and
+calls one that serves all tables, for to make code of many takes long, however short they are. Where
+there are no variants it is put in place before anything else. Functions that have variants, and
+these, stand in a module of their own, which is not optimised.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ declare <16 x float> @llvm.x86.avx512.vpermi2var.ps.512(<16 x float>, <16 x i32>
 """
 
 
-def is_variant(name: str) -> bool:
-    """Whether a function of that name is one that the vectoriser puts in place of a look-up."""
-    return name.startswith("lookup") and "by" in name
+def is_lookup(name: str) -> bool:
+    """Whether a function of that name looks up in a table, for one index or for a vector."""
+    return name.startswith("lookup")
 
 
 class Tables:
@@ -71,9 +72,9 @@ class Tables:
             )
             place = {"number": number, "mask": size - 1}
             if not variants:
-                within += [constant, _SCALAR.format(linkage="internal", inlined="always", **place)]
+                within += [constant, _SCALAR.format(**place)]
                 continue
-            beside += [constant, _SCALAR.format(linkage="hidden", inlined="no", **place)]
+            beside += [constant, _ONE_OF_MANY.format(**place)]
             within.append(f"declare hidden float @lookup{number}(i32) noinline {_PURE}")
             for lanes, name in variants.items():
                 lines, value = _by_8(table, self._tests_bits) if lanes == 8 else _by_16(table)
@@ -82,7 +83,7 @@ class Tables:
                 within.append(f"declare <{lanes} x float> @{name}(<{lanes} x i32>) {_PURE}")
                 used.append(f"ptr @{name}")
         if used:  # only the vectoriser calls them
-            beside.insert(0, _DECLARATIONS)
+            beside.insert(0, _DECLARATIONS + _OF_ANY)
             within.append(
                 f"@llvm.compiler.used = appending global [{len(used)} x ptr] [{', '.join(used)}],"
                 ' section "llvm.metadata"'
@@ -97,12 +98,27 @@ def _lines(parts: Sequence[str]) -> str:
 _PURE = "nounwind willreturn memory(none)"
 
 _SCALAR = f"""\
-define {{linkage}} float @lookup{{number}}(i32 %i) {{inlined}}inline {_PURE} {{{{
+define internal float @lookup{{number}}(i32 %i) alwaysinline {_PURE} {{{{
   %entry = and i32 %i, {{mask}}
   %place = getelementptr inbounds float, ptr @table{{number}}, i32 %entry
   %value = load float, ptr %place, align 4
   ret float %value
 }}}}"""
+
+_ONE_OF_MANY = f"""\
+define hidden float @lookup{{number}}(i32 %i) alwaysinline {_PURE} {{{{
+  %entry = and i32 %i, {{mask}}
+  %value = call float @entry(ptr @table{{number}}, i32 %entry)
+  ret float %value
+}}}}"""
+
+_OF_ANY = """\
+define internal float @entry(ptr %table, i32 %entry) noinline nounwind memory(argmem: read) {
+  %place = getelementptr inbounds float, ptr %table, i32 %entry
+  %value = load float, ptr %place, align 4
+  ret float %value
+}
+"""
 
 _VARIANT = f"""\
 define <{{lanes}} x float> @{{name}}(<{{lanes}} x i32> %i) alwaysinline {_PURE} {{{{

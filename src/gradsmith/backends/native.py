@@ -25,7 +25,7 @@ from typing import Any
 from gradsmith.backends.cache import Kind, fetch
 from gradsmith.backends.llvm_fused import NAME, TEXT, fused
 from gradsmith.backends.llvm_ir import ENTRY
-from gradsmith.backends.llvm_lookup import AVX2, AVX512, is_variant
+from gradsmith.backends.llvm_lookup import AVX2, AVX512, is_lookup
 from gradsmith.backends.meanwhile import compiling, meanwhile
 from gradsmith.numerics.interpreter import Fma
 from gradsmith.numerics.quick import lend
@@ -163,7 +163,8 @@ def _translated(ir: str, machine: Machine | None, beside: str, form: str) -> Any
         inlining.add_always_inliner_pass()
         inlining.run(module, builder)
         for function in module.functions:
-            if is_variant(function.name):  # none is called any more: no code is made of it
+            # None is called any more: no code is made of it.
+            if is_lookup(function.name) and not function.is_declaration:
                 function.linkage = "available_externally"
         return getattr(target, form)(module)
 
