@@ -11,7 +11,7 @@ one writes::
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 from gradsmith.numerics.bounds import UNKNOWN, Bounds, bounds_of
@@ -261,7 +261,7 @@ class Builder:
             if number in needed:
                 renumbered[number] = count + len(kept)
                 args = tuple(renumbered[arg] for arg in old.args)
-                kept.append(replace(old, args=args))
+                kept.append(Instruction(old.op, args, old.type, old.constant, old.table))
         results = tuple(renumbered[output.number] for output in outputs)
         return Program(tuple(self._inputs), tuple(kept), results)
 
