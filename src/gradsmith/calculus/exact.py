@@ -257,29 +257,42 @@ class Evaluator:
                 return ball
             precision *= 4
 
-    def at_points(self, columns: Sequence[Sequence[float]], bits: int = 80) -> list[arb]:
+    def at_points(
+        self, columns: Sequence[Sequence[float]], bits: int | Sequence[int] = 80
+    ) -> list[arb]:
         """What a call gives at each of many points, in a third of the time.
 
         Args:
             columns: the values of each argument, none of them NaN.
-            bits: as for a call.
+            bits: as for a call; the same at all points, or one for each.
         """
-        precision = _least_bits(bits)
-        points = zip(*columns, strict=True)
+        points = list(zip(*columns, strict=True))
+        wanted = [bits] * len(points) if isinstance(bits, int) else bits
+        together: dict[int, list[int]] = {}
+        for i, count in enumerate(wanted):
+            together.setdefault(_least_bits(count), []).append(i)
+        found: dict[int, arb] = {}
+        for precision, places in together.items():
+            higher = min(4 * precision, MAX_BITS)
+            balls = self._columns([points[i] for i in places], precision)
+            for i, ball in zip(places, balls, strict=True):
+                narrow = _is_narrow(ball, wanted[i])
+                found[i] = ball if narrow else self._narrowed(points[i], wanted[i], higher)
+        return [found[i] for i in range(len(points))]
+
+    def _columns(self, points: Sequence[tuple[float, ...]], bits: int) -> list[arb]:
+        """:meth:`at_precision` at each point."""
         if not self._steps:
-            return [self._narrowed(point, bits, precision) for point in points]
-        with flint.ctx.workprec(precision):
+            return [self.at_precision(point, bits) for point in points]
+        with flint.ctx.workprec(bits):
             # One function after the other, each at all points: less is asked for each of them.
-            memory: list[Any] = [repeat(known) for known in self._constants(precision)]
+            memory: list[Any] = [repeat(known) for known in self._constants(bits)]
             for slot, position in self._symbols:
-                memory[slot] = list(map(arb, columns[position]))
+                memory[slot] = [arb(point[position]) for point in points]
             for slot, rule, sources in self._steps:
                 memory[slot] = list(map(rule, *[memory[source] for source in sources]))
-        higher = min(4 * precision, MAX_BITS)
-        return [
-            ball if _is_narrow(ball, bits) else self._narrowed(point, bits, higher)
-            for ball, point in zip(memory[-1], points, strict=True)
-        ]
+            balls: list[arb] = memory[-1]
+            return balls
 
     def limit(self, values: Mapping[int, float], at: int, sign: int) -> float:
         """The limit as argument number ``at`` goes to infinity with ``sign``.

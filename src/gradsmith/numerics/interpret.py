@@ -81,10 +81,14 @@ def _elementwise(function: Callable[[float], float]) -> Callable[[Array], Array]
     return apply
 
 
-def _erfcx(x: float) -> float:
-    if math.isinf(x):
-        return 0.0 if x > 0 else math.inf
-    return float(_exact_erfcx()(x).mid())
+def _erfcx(x: Array) -> Array:
+    values = np.asarray(x)
+    flat = values.ravel()
+    finite = np.isfinite(flat)
+    found = np.where(flat > 0, 0.0, np.where(flat < 0, np.inf, flat)).astype(values.dtype)
+    balls = _exact_erfcx().at_points([flat[finite].tolist()])
+    found[finite] = [float(ball.mid()) for ball in balls]
+    return found.reshape(values.shape)
 
 
 @cache
@@ -159,7 +163,7 @@ _NUMPY: dict[Function, Callable[..., Any]] = {
     asinh: np.arcsinh,
     erf: _elementwise(math.erf),
     erfc: _elementwise(math.erfc),
-    erfcx: _elementwise(_erfcx),
+    erfcx: _erfcx,
     abs_: np.abs,
     sign: np.sign,
     maximum: np.maximum,

@@ -231,11 +231,10 @@ class _Piece:
         self._straight = end > high
         if self._straight:
             self._at = np.concatenate([self._at, [low], np.linspace(high, end, len(NODES))])
-        self._values = curve.values(self._at)
-        self._share = curve.share(self._at, self._values)
-        ends = np.array([low, end])
-        self._with_ends = np.append(self._at, ends)
-        self._share_with_ends = np.append(self._share, curve.share(ends, curve.values(ends)))
+        self._with_ends = np.append(self._at, [low, end])
+        values = curve.values(self._with_ends)
+        self._share_with_ends = curve.share(self._with_ends, values)
+        self._values, self._share = values[:-2], self._share_with_ends[:-2]
         root = next((r for r in curve.roots if low <= r < end), None)
         if root is not None:
             self._through(curve, root)
@@ -268,13 +267,15 @@ class _Piece:
         """The place is anywhere, for choice near the middle."""
         centre = _word(_centre(low, high, curve.roots))
         step = float(np.spacing(np.float32(centre)))
-        places = np.empty(0)
+        tried = np.empty((3, 0))  # places, values and slopes there
         for reach in _REACHES:
             spread = max(1.0, np.floor(reach * (high - low) / _TRIED / step))
             # Beyond the next power of two there are fewer float32.
             more = _word(centre + step * spread * np.arange(-_TRIED, _TRIED))
-            places = np.concatenate([places, more[(more > low / 2) & (more > 0)]])
-            self._chosen(places, curve.values(places), curve.values.slope(places))
+            more = more[(more > low / 2) & (more > 0)]
+            there = np.stack([more, curve.values(more), curve.values.slope(more)])
+            tried = np.concatenate([tried, there], axis=1)
+            self._chosen(*tried)
             if self.sound and self.line[4] == self.line[5] == 0:
                 break
 
@@ -310,11 +311,15 @@ class _Piece:
         allowed = _ALLOWED * self._share
         if (np.abs(left) < allowed).all():
             return []
-        for degree in range(least, _MOST_TERMS) if not self._straight else ():
-            powers = t[:, None] ** np.arange(2, degree + 2)
-            scale = np.abs(powers).max(axis=0)
-            found = lstsq(powers / scale / allowed[:, None], left / allowed, rcond=None)[0]
-            words = _word(found / scale)
+        if self._straight:
+            return None
+        all_powers = t[:, None] ** np.arange(2, _MOST_TERMS + 1)
+        scales = np.abs(all_powers).max(axis=0)
+        scaled, wanted = all_powers / scales / allowed[:, None], left / allowed
+        for degree in range(least, _MOST_TERMS):
+            powers = np.ascontiguousarray(all_powers[:, :degree])
+            found = lstsq(scaled[:, :degree], wanted, rcond=None)[0]
+            words = _word(found / scales[:degree])
             curve = powers @ words
             if (np.abs(left - curve) < allowed).all():
                 self.rest = float((np.abs(curve) / self._share).max())

@@ -133,6 +133,15 @@ class _Side:
             at = arb(a) * self.sign
             return self.exact(at, bits=bits) / at**self.order
 
+    def at_points(self, at: Sequence[float], bits: Sequence[int]) -> list[arb]:
+        """The same at many numbers, each to so many bits."""
+        found = []
+        balls = self.exact.at_points([[self.sign * a for a in at]], bits)
+        for a, count, ball in zip(at, bits, balls, strict=True):
+            with flint.ctx.workprec(count + 20):
+                found.append(ball / (arb(a) * self.sign) ** self.order)
+        return found
+
     def limit(self) -> Fraction | None:
         """What it tends to; None where that is no number, or is not reached soon enough."""
         with flint.ctx.workprec(_SURE + 40):
@@ -230,11 +239,17 @@ class _Factor:
 
     def left(self, a: float, fall: float) -> arb:
         """What is left beside the asymptote at one number, where the exponent is ``fall``."""
-        # By so much that is smaller than the limit.
-        bits = _BITS + (int(-1.5 * fall) if self.limit else 0)
+        bits = self._bits(fall)
+        return self._beside(self._side(a, bits), a, bits)
+
+    def _bits(self, fall: float) -> int:
+        # By so much what is left is smaller than the limit.
+        return _BITS + (int(-1.5 * fall) if self.limit else 0)
+
+    def _beside(self, side: arb, a: float, bits: int) -> arb:
         with flint.ctx.workprec(bits + 20):
             limit = arb(flint.fmpq(self.limit.numerator, self.limit.denominator))
-            return self._side(a, bits) - (limit * self._side.sign * a if self.slanted else limit)
+            return side - (limit * self._side.sign * a if self.slanted else limit)
 
     def _asymptote(self, at: Array) -> Array:
         limit: Array = float(self.limit) * (self._side.sign * at if self.slanted else np.ones(1))
@@ -243,9 +258,12 @@ class _Factor:
     def exactly(self, at: Array) -> Array:
         """Values with all digits of float64 but the last few."""
         falls = self._fall(at)
+        numbers = at.tolist()
+        bits = [self._bits(fall) for fall in falls.tolist()]
+        sides = self._side.at_points(numbers, bits)
         left = [
-            float(self.left(a, fall).mid())
-            for a, fall in zip(at.tolist(), falls.tolist(), strict=True)
+            float(self._beside(side, a, count).mid())
+            for side, a, count in zip(sides, numbers, bits, strict=True)
         ]
         values: Array = np.array(left) * np.exp(-falls)
         return values

@@ -73,7 +73,7 @@ class _Line:
     def sign(self, x: float) -> int:
         """The sign of the exact value, or 0 where it is zero or not known."""
         point = [self._defaults.get(name, x) for name in self._arguments]
-        ball = self._evaluate(*point)
+        ball = self._evaluate(*point, bits=1)
         return int(ball > 0) - int(ball < 0)
 
     def signed_zeros(self, expression: Expr, points: Sequence[float]) -> list[int]:
