@@ -349,7 +349,7 @@ def minimum(a: Value, b: Operand) -> Value:
 
 
 def with_sign_of(size: Value, x: Value) -> Value:
-    """A number whose sign bit is clear, with the sign bit of ``x``."""
+    """A number whose sign bit is clear, or that of ``x``, with the sign bit of ``x``."""
     top = x.builder.number(x.type.same_size_integer, -(2 ** (x.type.bits - 1)))
     return bits(bits(size) | (bits(x) & top))
 

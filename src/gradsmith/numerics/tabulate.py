@@ -95,7 +95,7 @@ def tabulated_forms(stable: Stable) -> Iterator[Expr]:
 
 
 def _is_word(limit: Fraction) -> bool:
-    """Whether multiples of it are right in one word: what is lost of them is 0 at 0."""
+    """Whether its multiples are exact, and have the sign of what is multiplied."""
     return limit == 0 or (limit > 0 and is_power_of_two(limit))
 
 

@@ -23,6 +23,7 @@ from gradsmith.numerics.builder import (
     maximum,
     minimum,
     select,
+    with_sign_of,
 )
 from gradsmith.numerics.double_word import (
     EVERYTHING,
@@ -150,7 +151,7 @@ def tabulated(
         for rest in rests:
             low = fma(power, rest, low)
         if lean:  # both have one sign, also where both are 0
-            low = bits(bits(low) | (bits(high) & -(2**31)))
+            low = with_sign_of(low, high)
         return DoubleWord(high, low, pieces.range, _KEPT, slack=pieces.lean / UNIT)
 
     result = written(0.0)

@@ -30,7 +30,7 @@ def tabulated(x: Value, a: Value, u: Value, numbers: Sequence[Fraction]) -> Valu
     Args:
         x: the number.
         a: its size, as far as the table goes.
-        u: the exponent, from −131 to 0.
+        u: the exponent, 0 or less.
         numbers: those of the :class:`~gradsmith.numerics.elementary.tabulated.Pieces`.
     """
     pieces = Pieces.of_numbers(numbers)
