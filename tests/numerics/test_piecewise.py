@@ -5,6 +5,7 @@ Oracle: float64, which has 2²⁵ times the digits that are asked for.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -15,6 +16,7 @@ from gradsmith.numerics.elementary.table import by_index
 from gradsmith.numerics.piecewise import Curve, fitted
 
 ALLOWED = 2.0**-27.5  # of the function, by the polynomials
+OF_PLACES = 2.0**-26.5  # by what rounding takes from differences with places
 IN_WORDS = 2.0**-25.5  # and by float32's arithmetic on what is small
 
 # Some 0.1 from its place a polynomial may be outside of its piece, where errors soon grow.
@@ -128,6 +130,25 @@ def test_two_curves_share_one_index():
         one = replace(table, columns=table.columns[:, half])
         true = function(at.astype(np.float64))
         assert (np.abs(summed(one, at) - true) / true).max() <= ALLOWED + IN_WORDS
+
+
+def scaled_erfc(a):
+    return np.array([math.exp(x * x / 2) * math.erfc(x / math.sqrt(2)) for x in np.atleast_1d(a)])
+
+
+def test_next_to_zero_a_difference_with_a_place_is_exact_enough():
+    """Of 0.1 − 0.4 rounding takes more than of 0.1; where a curve is steep that must not count."""
+    unit = 1 / math.sqrt(2 * math.pi)
+    factor = (  # of the derivative of GELU
+        lambda a: scaled_erfc(a) / 2 - a * unit,
+        lambda a: a * scaled_erfc(a) / 2 - 2 * unit,
+    )
+    end = float(np.float32(16.272129))
+    table = fitted([Curve([Side(*factor, [0.7517915], end)], 1)], end)
+    assert table is not None
+    at = np.linspace(2.0**-9, table.columns[0].min(), 5000).astype(np.float32)
+    true = factor[0](at.astype(np.float64))
+    assert (np.abs(summed(table, at) - true) / true).max() <= ALLOWED + OF_PLACES
 
 
 def test_what_has_no_table_gets_none():

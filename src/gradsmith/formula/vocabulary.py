@@ -373,7 +373,7 @@ tabulated: Function = Function(
     name="tabulated",
     arity=None,
     internal=True,
-    summary="tabulated(x, |x|, u, …) = limit + exp(u)·T(|x|), T by pieces that numbers describe",
+    summary="tabulated(x, |x|, u, …) = limit + exp(rate·u)·T(|x|), rate and T given by numbers",
 )
 
 ARITHMETIC = frozenset({ADD, SUB, MUL, DIV, NEG, POW})

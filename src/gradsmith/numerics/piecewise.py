@@ -33,6 +33,8 @@ more of the polynomials takes one and a look-up."""
 
 _ALLOWED = 2.0**-27.5
 """By how much of itself the function may be wrong for the sake of the table."""
+_OF_PLACES = 2.0**-26.5
+"""The same for the sake of a difference with a place, of which there is one next to 0 at most."""
 _SMALL = 0.1
 """What is computed in one word is at most this share."""
 _GENTLE = 1 / 12
@@ -47,6 +49,8 @@ _TRIED = 64
 _REACHES = 0.05, 1.0
 """How far from there, in pieces. Where all values are just below 1, none of them fits."""
 _GRID = 64.0
+_SHORT_OF = 2.0**-20
+"""What keeps a sum from being rounded to where no piece is any more."""
 _SURE = 0.125  # of a unit in the last place
 
 
@@ -159,7 +163,7 @@ def _layouts(
 ) -> Iterator[tuple[float, float]]:
     """Scales to try, and from where on the last piece goes on."""
     straight = max(curve.straight_from for curve in curves)
-    whole = (sums[-1] - 1) / end
+    whole = (sums[-1] * (1 - 2 * _SHORT_OF) - 1) / end
     finest = max(whole, (sums[-2] - 1) / max(straight, end / 256))
     scales = finest * _FINENESS
     if roots := [root for curve in curves for root in curve.roots if root]:
@@ -167,7 +171,7 @@ def _layouts(
         within = total / 2.0 ** np.floor(np.log2(total)) * 2**digits % 1
         scales = scales[(within > _WITHIN[0]) & (within < _WITHIN[1])]
     for scale in _word(scales[:_LAYOUTS]).tolist():
-        last = float(_word((sums[-1] * (1 - 2.0**-20) - 1) / scale))
+        last = float(_word((sums[-1] * (1 - _SHORT_OF) - 1) / scale))
         yield scale, last if last < end else 0.0
 
 
@@ -292,6 +296,9 @@ class _Piece:
         wrong = np.asarray(((outweighed & ~exact) | cancelled) & counts).any(axis=0)
         reach = np.abs(self._at[:, None] - places).max(axis=0)
         lost = np.abs(values - near) + np.abs(slopes - near_slopes) * reach
+        # Next to 0 a number has more digits than its difference with a place that is not.
+        inexact = (places > 2 * self._with_ends[-2]) * np.spacing(np.abs(places, dtype=np.float32))
+        wrong |= np.abs(slopes) * inexact / 2 > _OF_PLACES * self._share.min()
         best = int(np.argmin(np.where(wrong, np.inf, lost)))
         self.sound = not np.take(wrong, best)
         rests = values[best] - near[best], slopes[best] - near_slopes[best]

@@ -33,7 +33,8 @@ from gradsmith.formula.expression import (
 )
 from gradsmith.numerics.chebyshev import Series, series_of
 from gradsmith.numerics.double_word import LEAST
-from gradsmith.numerics.elementary.tabulated import DEEPEST, Pieces
+from gradsmith.numerics.elementary.tabulated import Pieces
+from gradsmith.numerics.elementary.words import HALF_STEP, NOTHING
 from gradsmith.numerics.interpret import Array, interpret
 from gradsmith.numerics.piecewise import Curve, fitted
 from gradsmith.numerics.program import is_power_of_two
@@ -49,6 +50,7 @@ _SETTLED = arb(2) ** -200
 _SIMPLE = 1 << 16
 _FARTHEST = 512.0
 _STEP = 0.125
+_FINER, _ZOOMS = 65, 4
 _BITS = 64
 _PLACES = 0.011, 0.11, 0.37
 _BETWEEN = 12
@@ -80,6 +82,7 @@ def tabulated_forms(stable: Stable) -> Iterator[Expr]:
     for exponent in _exponents(stable.expression, x):
         fall = _Fall(exponent, x)
         end = fall.end()
+        rate, over_rate = _over_rate(exponent)
         if end is None:
             continue
         for slanted in (True, False) if may_slant else (False,):
@@ -88,9 +91,9 @@ def tabulated_forms(stable: Stable) -> Iterator[Expr]:
                 _Factor(sides[0], left, slanted, fall, end),
                 _Factor(sides[1], right, slanted, fall, end),
             )
-            pieces = _pieces(factors, end)
+            pieces = _pieces(factors, rate, end)
             if pieces is not None:
-                yield _expression(x, order - slanted, exponent, pieces, end)
+                yield _expression(x, order - slanted, over_rate, pieces, end)
                 break
 
 
@@ -104,7 +107,7 @@ def _rises(exact: Evaluator) -> bool:
     return bool(exact(_NEAR) > 0) and bool(exact(-_NEAR) < 0)
 
 
-def _expression(x: Symbol, powers: int, exponent: Expr, pieces: Pieces, end: float) -> Expr:
+def _expression(x: Symbol, powers: int, over_rate: Expr, pieces: Pieces, end: float) -> Expr:
     held: Expr = x
     if powers:  # where nothing is left of the exponential, infinity times it would be NaN
         if not pieces.limits[0]:
@@ -112,7 +115,7 @@ def _expression(x: Symbol, powers: int, exponent: Expr, pieces: Pieces, end: flo
         if not pieces.limits[1]:
             held = v.minimum(held, Number(end))
     a = v.minimum(v.abs_(held), Number(end))
-    u = substitute(exponent, {x: a})
+    u = substitute(over_rate, {x: a})
     value = v.tabulated(held, a, u, *map(Number, pieces.numbers()))
     # Of a power of its own a small number would keep no digits.
     for _ in range(powers):
@@ -172,7 +175,7 @@ def _exponents(expression: Expr, x: Symbol) -> Iterator[Expr]:
             near, far = (Evaluator(exponent, (x.name,))(at) for at in (1.0, _FARTHEST))
             if far < near < 0 and not any(map(near.overlaps, found)):
                 found.append(near)
-                yield _by_halves(exponent, x)
+                yield exponent
 
 
 _EXPONENTS: dict[Function, Callable[[Expr], Expr]] = {
@@ -183,10 +186,13 @@ _EXPONENTS: dict[Function, Callable[[Expr], Expr]] = {
 }
 
 
-def _by_halves(exponent: Expr, x: Symbol) -> Expr:
-    """c·x² as (c·x)·x: the first product is exact where c is a power of two."""
+def _over_rate(exponent: Expr) -> tuple[float, Expr]:
+    """A power of two or the negative of one, and what times that is the exponent."""
     coefficient, rest = split_coefficient(exponent)
-    return Number(coefficient) * x * x if rest is x**2 else exponent
+    if is_power_of_two(abs(coefficient)):
+        return float(coefficient), rest
+    sign = -1 if coefficient < 0 else 1
+    return float(sign), Number(abs(coefficient)) * rest
 
 
 def _unheld(node: Expr, x: Symbol) -> Expr:
@@ -210,13 +216,16 @@ class _Fall:
         return interpret(self._exponent, {self._x.name: at})
 
     def end(self) -> float | None:
-        """Where the exponential is hardly anything any more; None where it does not only fall."""
+        """The float32 where the exponential becomes 0; None where it does not fall all the way."""
         at = np.arange(0.0, _FARTHEST + _STEP, _STEP)
-        falls = self(at)
-        beyond = np.flatnonzero(falls <= -DEEPEST)
-        if not beyond.size or not (np.diff(falls[: beyond[0] + 1]) < 0).all() or falls[0] > 0:
-            return None
-        return float(at[beyond[0]])
+        for _ in range(_ZOOMS):
+            falls = self(at)
+            first = int(np.argmax(falls <= NOTHING))  # 0 where there is none
+            if not first or falls[0] > 0 or not (np.diff(falls[: first + 1]) < 0).all():
+                return None
+            at = np.linspace(at[first - 1], at[first], _FINER)
+        end = at[:1].astype(np.float32)
+        return float(end[0]) if abs(self(end)[0] - NOTHING) < HALF_STEP / 2 else None
 
 
 class _Factor:
@@ -327,7 +336,7 @@ class _Factor:
         return [*first, *map(float, places)]
 
 
-def _pieces(factors: tuple[_Factor, _Factor], end: float) -> Pieces | None:
+def _pieces(factors: tuple[_Factor, _Factor], rate: float, end: float) -> Pieces | None:
     flip = _flip(factors, end)
     # Of what is beside nothing more is known than of what is beside a limit.
     one = 1 if flip and factors[0].limit and not factors[1].limit else 0
@@ -361,6 +370,7 @@ def _pieces(factors: tuple[_Factor, _Factor], end: float) -> Pieces | None:
         table.gentle,
         factors[0].slanted,
         (factors[0].limit, factors[1].limit),
+        rate,
         table.lean,
         _range(factors, likes),
         tuple(map(tuple, table.columns.tolist())),
@@ -370,7 +380,7 @@ def _pieces(factors: tuple[_Factor, _Factor], end: float) -> Pieces | None:
 def _flip(factors: tuple[_Factor, _Factor], end: float) -> int:
     """±1 where T on the right is ±T on the left, else 0."""
     places = [share * end for share in _PLACES]
-    pairs = [[factor.left(p, -DEEPEST) for factor in factors] for p in places]
+    pairs = [[factor.left(p, NOTHING) for factor in factors] for p in places]
     return next((s for s in (1, -1) if all(a.overlaps(s * b) for a, b in pairs)), 0)
 
 

@@ -12,6 +12,7 @@ from gradsmith.formula.expression import Number, Symbol
 from gradsmith.formula.vocabulary import abs_, minimum, tabulated
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.elementary.tabulated import SIDE, Pieces
+from gradsmith.numerics.elementary.words import NOTHING
 from gradsmith.numerics.interpreter import run
 from gradsmith.numerics.lower import Scheme, lower
 from gradsmith.numerics.program import F32, F64
@@ -22,23 +23,24 @@ RELATIVE = 2.0**-27.3
 SHORT = Scheme(F32, Accuracy.SHORT)
 WORDS = Scheme(F32, Accuracy.FULL, double_word=True)
 X = Symbol("x")
-END = 134  # of tables of exponentials of −a
+END = float(np.float32(-NOTHING))  # of tables of exponentials of −a
 LIMITS = (Fraction(0), Fraction(1)), (Fraction(3, 7), Fraction(-2)), (Fraction(0), Fraction(0))
 
 
 def constant(limits, flip=1, both=False, value=0.25, other=-0.5, last=4.0, **chosen):
     """T is a number, or one on each side; with ``last`` that goes on."""
     gentle, slanted = chosen.get("gentle", False), chosen.get("slanted", False)
+    rate = chosen.get("rate", -1.0)
     count = 2 * SIDE if both else SIDE
     values = [value] * SIDE + [other] * (count - SIDE)
     columns = (tuple(0.5 for _ in range(count)), tuple(values), *[(0.0,) * count] * 4)
     span = -4.0, 4.0
-    return Pieces(2, 3.0, last, both, flip, gentle, slanted, limits, 2.0**-4, span, columns)
+    return Pieces(2, 3.0, last, both, flip, gentle, slanted, limits, rate, 2.0**-4, span, columns)
 
 
 def of(pieces, root=None):
     a = minimum(abs_(X), Number(END))
-    expression = tabulated(X, a, -a, *map(Number, pieces.numbers()))
+    expression = tabulated(X, a, a * Number(-1 / pieces.rate), *map(Number, pieces.numbers()))
     return expression if root is None else root(expression)
 
 
@@ -50,9 +52,9 @@ def test_numbers_say_all_of_a_table():
 
 
 @pytest.mark.parametrize("limits", LIMITS)
-@pytest.mark.parametrize("flip", [1, -1])
-def test_one_table_serves_both_sides(limits, flip):
-    program = lower((of(constant(limits, flip)),), {"x": F32}, WORDS, F64)
+@pytest.mark.parametrize(("flip", "rate"), [(1, -1.0), (-1, -1.0), (1, -0.5), (-1, -4.0)])
+def test_one_table_serves_both_sides(limits, flip, rate):
+    program = lower((of(constant(limits, flip, rate=rate)),), {"x": F32}, WORDS, F64)
     xs = np.concatenate([np.linspace(-30, 30, 901), [0.0, -0.0]]).astype(np.float32)
     (computed,) = run(program, xs)
     tail = np.exp(-np.abs(xs.astype(np.float64))) * 0.25
@@ -74,7 +76,7 @@ def test_every_piece_is_looked_up_in_its_place():
     rows = tuple(float(i + 1) for i in range(2 * SIDE))
     columns = ((0.5,) * 2 * SIDE, rows, *[(0.0,) * 2 * SIDE] * 4)
     span = -99.0, 99.0
-    pieces = Pieces(2, 3.0, 0.0, True, 1, False, False, LIMITS[2], 2.0**-4, span, columns)
+    pieces = Pieces(2, 3.0, 0.0, True, 1, False, False, LIMITS[2], -1.0, 2.0**-4, span, columns)
     program = lower((of(pieces),), {"x": F32}, WORDS, F64)
     sizes = np.linspace(0, 4.98, 997).astype(np.float32)
     sums = (1 + 3 * sizes.astype(np.float64)).astype(np.float32)

@@ -210,7 +210,29 @@ def test_what_an_exponential_leaves_of_what_is_looked_up() -> None:
     """Tables that it is multiplied with rely on that; it is no more than needed."""
     builder = Builder()
     x = DoubleWord(builder.input("x", F32), range=(-130.0, 0.0))
-    program = builder.program(*words.factors_of_exp(x))
+    program = builder.program(*words.factors_of_exp(x, 1.0))
     at = np.random.default_rng(SEED).uniform(-130, 0, 100_000).astype(np.float32)
     largest = np.abs(run(program, at)[1]).max()
     assert 0.99 * words.LARGEST_EXPM1 < largest <= words.LARGEST_EXPM1
+
+
+@pytest.mark.parametrize("rate", [1.0, -1.0, -0.5, -8.0])
+def test_factors_of_an_exponential_at_a_rate(rate: float) -> None:
+    """Also of two words, and from 0 to where nothing is left."""
+    builder = Builder()
+    high, low = builder.input("high", F32), builder.input("low", F32)
+    span = sorted((0.0, words.NOTHING / rate))
+    x = DoubleWord(high, low, (span[0], span[1]))
+    program = builder.program(*words.factors_of_exp(x, rate))
+    rng = np.random.default_rng(SEED)
+    at = rng.uniform(*(0.999 * end for end in span), 50_000).astype(np.float32)
+    rest = (at * rng.uniform(-(2.0**-25), 2.0**-25, at.shape)).astype(np.float32)
+    power, p = (y.astype(np.float64) for y in run(program, at, rest))
+    true = np.exp(rate * (at.astype(np.float64) + rest))
+    normal = true > 2.0 ** -(126 + 64)
+    computed = power * (1 + p) * 2.0**-64
+    # Roundings of r and of eʳ − 1, which are below 2⁻⁴, and what the polynomial lacks.
+    assert np.abs(computed / true - 1)[normal].max() <= 2 * 2.0**-29 + 2.0**-32
+    ends = np.array([words.NOTHING + words.HALF_STEP * f for f in (-0.5, 0.0, 0.5)]) / rate
+    nothing, _ = run(program, ends.astype(np.float32), np.zeros(3, np.float32))
+    assert np.array_equal(nothing, np.zeros(3))

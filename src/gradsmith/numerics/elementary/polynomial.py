@@ -29,10 +29,25 @@ class Fit:
 def horner(x: Value, coefficients: Sequence[Operand]) -> Value:
     """c₀ + c₁x + c₂x² + … by Horner's rule: one fused multiply-add for each coefficient.
 
-    The fewest instructions there can be; independent lanes hide that each waits for the last.
+    The fewest instructions there can be, of which each waits for the last.
     """
     *rest, total = coefficients
     result = total if isinstance(total, Value) else x.builder.number(x.type, total)
     for coefficient in reversed(rest):
         result = fma(result, x, coefficient)
     return result
+
+
+def by_squares(x: Value, coefficients: Sequence[Operand]) -> Value:
+    """The same as p(x²) + x·q(x²), where two chains of half the length go side by side.
+
+    A processor looks only so far ahead: from seven coefficients on it finds too little else to do
+    while one chain waits. x² is one instruction more, unless it is there.
+    """
+    if len(coefficients) < _LONG:
+        return horner(x, coefficients)
+    square = x * x
+    return fma(x, horner(square, coefficients[1::2]), horner(square, coefficients[::2]))
+
+
+_LONG = 7

@@ -36,12 +36,10 @@ from gradsmith.numerics.double_word import (
 )
 from gradsmith.numerics.double_word_arithmetic import ASIDE
 from gradsmith.numerics.elementary import words
-from gradsmith.numerics.elementary.polynomial import horner
+from gradsmith.numerics.elementary.polynomial import by_squares, horner
 from gradsmith.numerics.elementary.table import by_index, index_of
 from gradsmith.numerics.program import F32
 
-DEEPEST = 133.0
-"""From here down exp(u) is 0, as what of it is kept times 2⁶⁴ is no normal number any more."""
 _KEPT = 2.0**-ASIDE
 _LEAN = 1 / 16
 SIDE = 16
@@ -61,6 +59,7 @@ class Pieces:
         gentle: whether one word is enough for all but the values.
         slanted: whether the asymptotes are multiples of x, and T is 0 at 0.
         limits: the asymptote for x < 0, and that for x ≥ 0, or their slopes.
+        rate: of the exponential: a power of two or the negative of one.
         lean: more than what all but the first word of T and exp make of the function.
         range: of the whole function.
         columns: places, values, slopes, third and second words of the values, second ones of the
@@ -75,6 +74,7 @@ class Pieces:
     gentle: bool
     slanted: bool
     limits: tuple[Fraction, Fraction]
+    rate: float
     lean: float
     range: Range
     columns: tuple[tuple[float, ...], ...]
@@ -84,7 +84,7 @@ class Pieces:
         yield from map(Fraction, (self.digits, self.scale, self.last, int(self.both), self.flip))
         yield from map(Fraction, (int(self.gentle), int(self.slanted)))
         yield Fraction(len(self.columns[0]))
-        yield from (*self.limits, *map(Fraction, (self.lean, *self.range)))
+        yield from (*self.limits, *map(Fraction, (self.rate, self.lean, *self.range)))
         for column in self.columns:
             yield from map(Fraction, column)
 
@@ -92,7 +92,7 @@ class Pieces:
     def of_numbers(numbers: Sequence[Fraction]) -> Pieces:
         """What :meth:`numbers` wrote."""
         digits, scale, last, both, flip, gentle, slanted, *numbers = numbers
-        size, left, right, lean, low, high, *entries = numbers
+        size, left, right, rate, lean, low, high, *entries = numbers
         columns = [
             tuple(map(float, entries[start : start + int(size)]))
             for start in range(0, len(entries), int(size))
@@ -106,6 +106,7 @@ class Pieces:
             bool(gentle),
             bool(slanted),
             (left, right),
+            float(rate),
             float(lean),
             (float(low), float(high)),
             tuple(columns),
@@ -115,17 +116,17 @@ class Pieces:
 def tabulated(
     x: DoubleWord, a: DoubleWord, u: DoubleWord, numbers: Sequence[Fraction]
 ) -> DoubleWord:
-    """Asymptote + exp(u)·T(a), with the asymptote and the sign of T that belong to the side of x.
+    """Asymptote + exp(rate·u)·T(a); the asymptote and the sign of T belong to the side of x.
 
     Args:
         x: the number.
         a: its size, as far as the table goes.
-        u: the exponent, 0 or less; at the end of the table −133 or less.
+        u: the exponent over its rate; at the end of the table there is no exponential any more.
         numbers: those of the :class:`Pieces`.
     """
     pieces = Pieces.of_numbers(numbers)
     left = bits(x.high) < 0  # also −0, where both sides give the same
-    power, p = words.factors_of_exp(u)
+    power, p = words.factors_of_exp(u, pieces.rate)
     if pieces.flip < 0:
         power = bits(bits(power) ^ (bits(x.high) & -(2**31)) ^ -(2**31))
     near, value, *rests = _of_table(a.high, left, pieces)
@@ -239,11 +240,12 @@ def _of_table(a: Value, left: Value, pieces: Pieces) -> list[Value]:
     low = fma(t, slope, value - high)
     third = [lookup(index, thirds)] if any(thirds) else []
     if any(seconds) or any(others[0]):
-        curved = horner(t, [lookup(index, column) for column in others])
+        curved = by_squares(t, [lookup(index, column) for column in others])
         low = fma(t, curved, low + lookup(index, seconds))
         # Beside a root the second word may be the larger one.
         near = high + low
         return [near, near, (high - near) + low, *third]
     if len(others) > 1:
-        low = fma(t * t, horner(t, [lookup(index, column) for column in others[1:]]), low)
+        curved = by_squares(t, [lookup(index, column) for column in others[1:]])
+        low = fma(t * t, curved, low)
     return [high + low, high, low, *third]

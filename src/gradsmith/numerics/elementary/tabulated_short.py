@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from gradsmith.numerics.builder import Value, equal, fma, lookup, select
+from gradsmith.numerics.elementary import words
 from gradsmith.numerics.elementary.accuracy import Accuracy
 from gradsmith.numerics.elementary.exponential import exp
 from gradsmith.numerics.elementary.polynomial import horner
 from gradsmith.numerics.elementary.table import by_index
 from gradsmith.numerics.elementary.tabulated import (
-    DEEPEST,
     Pieces,
     line,
     of_side,
@@ -25,17 +25,18 @@ from gradsmith.numerics.elementary.tabulated import (
 
 
 def tabulated(x: Value, a: Value, u: Value, numbers: Sequence[Fraction]) -> Value:
-    """Limit + exp(u)·T(a), with the limit and the sign of T that belong to the side of x.
+    """Limit + exp(rate·u)·T(a), with the limit and the sign of T that belong to the side of x.
 
     Args:
         x: the number.
         a: its size, as far as the table goes.
-        u: the exponent, 0 or less.
+        u: the exponent over its rate.
         numbers: those of the :class:`~gradsmith.numerics.elementary.tabulated.Pieces`.
     """
     pieces = Pieces.of_numbers(numbers)
     left = x < 0.0
-    falling = exp(u.builder.note(u, -DEEPEST, 0.0), Accuracy.SHORT)
+    exponent = u.builder.note(u * pieces.rate, words.NOTHING, 0.0)
+    falling = exp(exponent, Accuracy.SHORT)
     factor = _of_table(a, left, pieces)
     if pieces.flip < 0:
         factor = select(left, factor, -factor)

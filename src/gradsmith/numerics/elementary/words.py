@@ -54,8 +54,8 @@ from gradsmith.numerics.program import F32, bits_of_number, number_of_bits
 
 _LAYOUT = LAYOUTS[F32]
 _LN2 = _LAYOUT.ln2
-# Where an exponential that is kept times 2⁶⁴ is 0, with k + 64 = −127.
-_NOTHING = -(_LAYOUT.bias + ASIDE) * log_of(2.0)
+NOTHING = -(_LAYOUT.bias + ASIDE) * log_of(2.0)
+"""Where an exponential that is kept times 2⁶⁴ is 0, with k + 64 = −127."""
 # From here up, and down, the exponential does not change what 1 is added to or subtracted from.
 _LARGE, _MINUS_ONE = 88.0, -25.0
 # Below this an exponential is kept times 2⁶⁴.
@@ -68,7 +68,9 @@ _NEGLIGIBLE, _BEYOND = -40.0, 131.0
 _SMALLEST_NORMAL = 2.0**-126
 _STEP_BITS = 3
 _STEPS = 2**_STEP_BITS
-LARGEST_EXPM1 = 1.002 * expm1_of(log_of(2.0) / (2 * _STEPS))
+HALF_STEP = log_of(2.0) / (2 * _STEPS)
+"""As far from :data:`NOTHING` the exponential is 0 too; more is left only of a larger one."""
+LARGEST_EXPM1 = 1.002 * expm1_of(HALF_STEP)
 """By how much of itself an exponential differs from what is looked up, at most."""
 
 
@@ -94,7 +96,7 @@ _POWERS = [
     for step, root in enumerate(_ROOTS)
 ]
 # The first one is −0, which leaves the sign of an argument −0.
-_CORRECTIONS: list[float | Fraction] = [-0.0, *(_correction(root) for root in _ROOTS[1:])]
+_CORRECTIONS = [-0.0, *(float(nearest_word(_correction(root))) for root in _ROOTS[1:])]
 # Up to here log1p(x) is x, as far as two words show.
 _TINY = 2.0**-31
 
@@ -102,7 +104,7 @@ _TINY = 2.0**-31
 def exp(x: DoubleWord) -> DoubleWord:
     """eˣ, with all digits far below the range of float32."""
     x = plain(x)
-    held = maximum(x.high, _NOTHING) if x.range[0] < _NOTHING else x.high
+    held = maximum(x.high, NOTHING) if x.range[0] < NOTHING else x.high
     if x.low is not None and x.range[1] > _INFINITE:  # there may be no second word
         held = minimum(held, _INFINITE)
     shifter = x.high.builder.number(F32, _shifter(ASIDE))
@@ -129,13 +131,14 @@ def exp(x: DoubleWord) -> DoubleWord:
     return replace(result, leaning=leaning if result.sound else None, plus_one=plus_one)
 
 
-def factors_of_exp(x: DoubleWord) -> tuple[Value, Value]:
-    """The first factor, times 2⁶⁴, and what the second one exceeds 1 by; for x ≤ 0.
+def factors_of_exp(x: DoubleWord, rate: float) -> tuple[Value, Value]:
+    """Of exp(rate·x) the first factor, times 2⁶⁴, and what the second one exceeds 1 by.
 
-    Below −132.4 the first one is 0.
+    Args:
+        x: such that rate·x is not above 0, and not below :data:`NOTHING`, where the first one is 0.
+        rate: a power of two or the negative of one, by which nothing is multiplied.
     """
-    held = replace(x, high=maximum(x.high, _NOTHING))
-    parts = _reduced(held, held.high, x.high.builder.number(F32, _shifter(ASIDE)))
+    parts = _reduced(x, x.high, x.high.builder.number(F32, _shifter(ASIDE)), rate=rate)
     return parts.power, parts.expm1
 
 
@@ -199,49 +202,58 @@ def _shifter(offset: int) -> float:
     return shifter
 
 
-def _reduced(x: DoubleWord, held: Value, shifter: Value, open_ended: bool = False) -> _Reduced:
-    """Of x where it is ``held``, of ``held`` elsewhere; such that −127 ≤ k + offset ≤ 127.
+def _reduced(
+    x: DoubleWord, held: Value, shifter: Value, open_ended: bool = False, rate: float = 1.0
+) -> _Reduced:
+    """Of rate·x where x is ``held``, of rate·``held`` elsewhere; such that −127 ≤ k + offset ≤ 127.
 
     With an open end r is what x exceeds that by.
     """
-    shifted = fma(held, _STEPS * _LAYOUT.log2_e, shifter)
+    shifted = fma(held, rate * _STEPS * _LAYOUT.log2_e, shifter)
     if open_ended:  # 2ᵏ is out of range before eˣ is
         shifted = minimum(shifted, _shifter(_LAYOUT.bias + 1) - 1)
     count = shifted - shifter
-    first = fma(count, -_LN2[0] / _STEPS, held)
+    first = fma(count, -_LN2[0] / _STEPS / rate, held)
     place = bits(shifted)
-    second = fma(count, -_LN2[1] / _STEPS, lookup(place, _CORRECTIONS))
+    corrections = lookup(place, [correction / rate for correction in _CORRECTIONS])
+    second = fma(count, -_LN2[1] / _STEPS / rate, corrections)
     if x.low is not None and held.number == x.high.number:
         second = second + x.low
     elif x.low is not None:  # out of range the second word is anything
         second = select(equal(held, x.high), second + x.low, second)
     r = first + second
     power = bits(bits(lookup(place, _POWERS)) + (place << (_LAYOUT.places - _STEP_BITS)))
-    return _Reduced(r, (first - r) + second, power, open_ended)
+    return _Reduced(r, (first - r) + second, power, open_ended, rate)
 
 
 @dataclass(frozen=True, slots=True)
 class _Reduced:
-    """x = log(power) + r + rest.
+    """rate·x = log(power) + rate·(r + rest).
 
     Attributes:
-        r: not above log(2)/16 in size, or only just; next to 0 it is x.
+        r: not above log(2)/16 over the rate in size, or only just; next to 0 it is x.
         rest: what rounding took from r.
         power: of two, its exponent a multiple of 1/8, rounded; times two to the offset. 0 for
             k = −127 with its offset, and the fractions above it are subnormal.
         open_ended: whether r may be twice as large.
+        rate: a power of two or the negative of one.
     """
 
     r: Value
     rest: Value
     power: Value
     open_ended: bool
+    rate: float
 
     @property
     def expm1(self) -> Value:
-        """eʳ − 1, as far as it counts beside 1."""
+        """exp(rate·r) − 1, as far as it counts beside 1."""
         fit = exponential.EXPM1_STEP_F32 if self.open_ended else exponential.EXP_STEP_F32
-        return fma(self.r * self.r, horner(self.r, fit.coefficients), self.r)
+        r, rate = self.r, self.rate
+        curve = [c * rate ** (power + 2) for power, c in enumerate(fit.coefficients)]
+        if abs(rate) == 1:
+            return fma(r * r, horner(r, curve), r if rate == 1 else -r)
+        return fma(r * r, horner(r, curve), r * rate)
 
 
 def _curved(r: Value, p: Value, p_low: Value) -> tuple[Value, Value]:
