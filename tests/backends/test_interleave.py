@@ -32,6 +32,8 @@ def test_a_long_chain_needs_company_and_a_broad_or_short_one_has_it() -> None:
     assert vectors_at_a_time(chain(11), False) == FEW  # 44 cycles
     assert vectors_at_a_time(chain(12, beside=18), False) == MANY  # 30 operations, 48 cycles
     assert vectors_at_a_time(chain(12, beside=19), False) == FEW
+    assert vectors_at_a_time(chain(20, beside=99), False) == MANY  # 80 cycles
+    assert vectors_at_a_time(chain(19, beside=99), False) == FEW
     assert vectors_at_a_time(chain(40, F64, beside=11), False) == MANY  # 164 cycles, 105 operations
     assert vectors_at_a_time(chain(40, F64, beside=12), False) == FEW
 

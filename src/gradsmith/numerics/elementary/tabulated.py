@@ -88,6 +88,16 @@ class Pieces:
         for column in self.columns:
             yield from map(Fraction, column)
 
+    @property
+    def has_seconds(self) -> bool:
+        """Whether values or slopes have second words, so that the rest may be the larger part."""
+        return not self.gentle and (any(self.columns[4]) or any(self.columns[5]))
+
+    @property
+    def keeps_zero(self) -> bool:
+        """Whether all that is left of T at −0, where it is slanted, is −0 too."""
+        return not self.has_seconds and self.columns[2][SIDE if self.both else 0] < 0
+
     @staticmethod
     def of_numbers(numbers: Sequence[Fraction]) -> Pieces:
         """What :meth:`numbers` wrote."""
@@ -179,14 +189,16 @@ def _beside_a_line(
     """Limit·x + power·(the sum of the factors); where that is 0, or beyond the table, limit·x."""
     alone_there = line(x.high, left, pieces.limits)
     kept = line(x.high, left, pieces.limits, 2**ASIDE)
-    value, *rests = factors
-    high = fma(power, value, kept)
-    low = fma(power, value, kept - high)
-    for rest in rests:
-        low = fma(power, rest, low)
+    high = fma(power, factors[0], kept)
+    # What is subtracted is +0 where there is nothing, and −0 − 0 is −0.
+    lost = high - kept
+    for factor in factors:
+        lost = fma(-power, factor, lost)
+    low = -lost
     total = high + low
-    # At 0 the words have lost its sign; so have they where T is below the smallest number.
-    alone = (abs(x.high) > a.range[1]) | equal(total, 0.0)
+    alone = abs(x.high) > a.range[1]
+    if not pieces.keeps_zero:
+        alone = alone | equal(total, 0.0)
     span = EVERYTHING if any(pieces.limits) else pieces.range
     result = choose(alone, DoubleWord(alone_there, None, span), DoubleWord(high, low, span, _KEPT))
     return replace(result, single=lambda: select(alone, alone_there, total * _KEPT))
@@ -230,7 +242,8 @@ def _of_table(a: Value, left: Value, pieces: Pieces) -> list[Value]:
     """What the table gives in one word, and in words of which each is much smaller."""
     index = place_in(pieces, a, left)
     columns = [by_index(column, 1.0, pieces.digits) for column in pieces.columns]
-    t, value = a - lookup(index, columns[0]), lookup(index, columns[1])
+    values = [value or -0.0 for value in columns[1]] if pieces.slanted else columns[1]
+    t, value = a - lookup(index, columns[0]), lookup(index, values)
     if pieces.gentle:
         rest = t * horner(t, [lookup(index, column) for column in columns[2:]])
         return [value + rest, value, rest]
@@ -239,7 +252,7 @@ def _of_table(a: Value, left: Value, pieces: Pieces) -> list[Value]:
     high = fma(t, slope, value)
     low = fma(t, slope, value - high)
     third = [lookup(index, thirds)] if any(thirds) else []
-    if any(seconds) or any(others[0]):
+    if pieces.has_seconds:
         curved = by_squares(t, [lookup(index, column) for column in others])
         low = fma(t, curved, low + lookup(index, seconds))
         # Beside a root the second word may be the larger one.
