@@ -439,8 +439,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "what words leave of an exponential taken for half of it",
         f"{_ELEMENTARY}/words.py",
-        "1.002 * expm1_of(log_of(2.0) / (2 * _STEPS))",
-        "0.501 * expm1_of(log_of(2.0) / (2 * _STEPS))",
+        "1.002 * expm1_of(HALF_STEP)",
+        "0.501 * expm1_of(HALF_STEP)",
         (f"{_ELEMENTARY}/test_words.py",),
     ),
     Mutation(
@@ -650,18 +650,32 @@ MUTATIONS: tuple[Mutation, ...] = (
         ("numerics/test_tabulate.py",),
     ),
     Mutation(
-        "beside a line what is nothing has any sign",
-        f"{_ELEMENTARY}/tabulated.py",
-        " | equal(total, 0.0)\n",
-        "\n",
-        ("numerics/elementary/test_tabulated.py",),
-    ),
-    Mutation(
         "an exponential of a table stays what it last was",
         f"{_ELEMENTARY}/words.py",
-        "held = replace(x, high=maximum(x.high, _NOTHING))",
-        "held = replace(x, high=maximum(x.high, _NOTHING + 1))",
-        ("numerics/elementary/test_tabulated.py",),
+        "NOTHING = -(_LAYOUT.bias + ASIDE) * log_of(2.0)",
+        "NOTHING = -(_LAYOUT.bias + ASIDE - 1) * log_of(2.0)",
+        ("numerics/test_tabulate.py",),
+    ),
+    Mutation(
+        "the curve of an exponential at another rate",
+        f"{_ELEMENTARY}/words.py",
+        "c * rate ** (power + 2)",
+        "c * rate ** (power + 1)",
+        ("numerics/elementary/test_words.py",),
+    ),
+    Mutation(
+        "beside a line what is nothing is thought to keep its sign",
+        f"{_ELEMENTARY}/tabulated.py",
+        "return not self.has_seconds and ",
+        "return True or ",
+        ("numerics/test_tabulate.py",),
+    ),
+    Mutation(
+        "differences with the places of a table taken for exact",
+        "numerics/piecewise.py",
+        "np.abs(slopes) * inexact / 2 > _OF_PLACES",
+        "np.abs(slopes) * inexact / 2 > 1 + _OF_PLACES",
+        ("numerics/test_piecewise.py",),
     ),
     Mutation(
         "a table of what is beside a limit, for what is beside none",
