@@ -34,6 +34,8 @@ FORMS = {
     "gelu′": "erfc(-x/sqrt(2))/2 + x*exp(-x**2/2)/sqrt(2*pi)",
     "mirrored gelu": "x/2*erfc(x/sqrt(2))",
     "mirrored gelu′": "erfc(x/sqrt(2))/2 - x*exp(-x**2/2)/sqrt(2*pi)",
+    "steep gelu": "x/2*erfc(-300*x)",
+    "wide gelu": "x/2*erfc(-x/8)",
     "mish": "x*tanh(log(1 + exp(x)))",
     "scaled silu′": "sigmoid(1.702*x)*(1 + 1.702*x*(1 - sigmoid(1.702*x)))",
     "hermite": "(1 - x**2)*exp(-x**2/2)",

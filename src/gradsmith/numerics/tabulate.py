@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from math import inf
 
 import flint
 import numpy as np
@@ -50,7 +51,8 @@ _SETTLED = arb(2) ** -200
 _SIMPLE = 1 << 16
 _FARTHEST = 512.0
 _STEP = 0.125
-_FINER, _ZOOMS = 65, 4
+_FINER = 65
+_CLOSE = 2.0**-14
 _BITS = 64
 _PLACES = 0.011, 0.11, 0.37
 _BETWEEN = 12
@@ -218,11 +220,13 @@ class _Fall:
     def end(self) -> float | None:
         """The float32 where the exponential becomes 0; None where it does not fall all the way."""
         at = np.arange(0.0, _FARTHEST + _STEP, _STEP)
-        for _ in range(_ZOOMS):
+        step = inf
+        while not step < _CLOSE:
             falls = self(at)
             first = int(np.argmax(falls <= NOTHING))  # 0 where there is none
             if not first or falls[0] > 0 or not (np.diff(falls[: first + 1]) < 0).all():
                 return None
+            step = float(falls[first - 1] - falls[first])
             at = np.linspace(at[first - 1], at[first], _FINER)
         end = at[:1].astype(np.float32)
         return float(end[0]) if abs(self(end)[0] - NOTHING) < HALF_STEP / 2 else None
