@@ -136,7 +136,10 @@ def fitted(curves: Sequence[Curve], end: float) -> Table | None:
             continue
         sums = _sums(count, digits)
         for scale, last in _layouts(sums, digits, curves, end):
-            found = _columns(curves, sums, scale, end)
+            try:
+                found = _columns(curves, sums, scale, end)
+            except _TooWideError:
+                break  # those of the layouts to come are wider yet
             if found is not None:
                 columns, rest, moved = found
                 gentle = not columns[3:6].any() and moved < _GENTLE
@@ -146,6 +149,10 @@ def fitted(curves: Sequence[Curve], end: float) -> Table | None:
                     rest = 0.0  # it becomes the first word
                 return Table(digits, scale, last, gentle, _lean(rest), columns)
     return None
+
+
+class _TooWideError(Exception):
+    """A piece is too wide for a polynomial, wherever its place is."""
 
 
 def _sums(count: int, digits: int) -> Array:
@@ -183,9 +190,10 @@ def _lean(rest: float) -> float:
 def _columns(
     curves: Sequence[Curve], sums: Array, scale: float, end: float
 ) -> tuple[Array, float, float] | None:
-    """The table, and the shares of its rests and of all but its values.
+    """The table, and the shares of its rests and of all but its values; None where places lack.
 
-    None where so few terms do not serve.
+    Raises:
+        _TooWideError: so few pieces do not serve.
     """
     edges = np.minimum((sums - 1) / scale, end).tolist()
     inside = [pair for pair in pairwise(edges) if pair[0] < end]
@@ -211,8 +219,9 @@ def _columns(
 
 def _doubt(pair: tuple[float, float], last: tuple[float, float], roots: list[float]) -> float:
     """Small for pieces at which layouts fail: beside roots, and the last one."""
+    low, high = pair
     return min(
-        (abs(sum(pair) / 2 - root) for root in roots), default=0.0 if pair == last else pair[1]
+        (max(low - root, root - high) for root in roots), default=0.0 if pair == last else high
     )
 
 
@@ -308,7 +317,11 @@ class _Piece:
         self.line = tuple(map(float, line))
 
     def curved(self, least: int) -> list[float] | None:
-        """So many coefficients of t² and higher powers, or more; None where none serve."""
+        """So many coefficients of t² and higher powers, or more; None where there is no place.
+
+        Raises:
+            _TooWideError: none serve.
+        """
         if not self.sound:
             return None
         place, value, slope, _, value_rest, slope_rest = self.line
@@ -330,8 +343,10 @@ class _Piece:
             curve = powers @ words
             if (np.abs(left - curve) < allowed).all():
                 self.rest = float((np.abs(curve) / self._share).max())
-                return words.tolist() if self.rest < _SMALL else None
-        return None
+                if self.rest < _SMALL:
+                    return list(map(float, words))
+                break
+        raise _TooWideError
 
 
 def _moves_digits(factor: Array) -> NDArray[np.bool_]:
