@@ -251,9 +251,8 @@ class _Reduced:
         fit = exponential.EXPM1_STEP_F32 if self.open_ended else exponential.EXP_STEP_F32
         r, rate = self.r, self.rate
         curve = [c * rate ** (power + 2) for power, c in enumerate(fit.coefficients)]
-        if abs(rate) == 1:
-            return fma(r * r, horner(r, curve), r if rate == 1 else -r)
-        return fma(r * r, horner(r, curve), r * rate)
+        line = r if rate == 1 else -r if rate == -1 else r * rate
+        return fma(r * r, horner(r, curve), line)
 
 
 def _curved(r: Value, p: Value, p_low: Value) -> tuple[Value, Value]:
