@@ -251,8 +251,7 @@ class _Reduced:
         fit = exponential.EXPM1_STEP_F32 if self.open_ended else exponential.EXP_STEP_F32
         r, rate = self.r, self.rate
         curve = [c * rate ** (power + 2) for power, c in enumerate(fit.coefficients)]
-        line = r if rate == 1 else -r if rate == -1 else r * rate
-        return fma(r * r, horner(r, curve), line)
+        return fma(r * r, horner(r, curve), r if rate == 1 else -r if rate == -1 else r * rate)
 
 
 def _curved(r: Value, p: Value, p_low: Value) -> tuple[Value, Value]:
