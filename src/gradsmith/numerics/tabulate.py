@@ -84,9 +84,9 @@ def tabulated_forms(stable: Stable) -> Iterator[Expr]:
     for exponent in _exponents(stable.expression, x):
         fall = _Fall(exponent, x)
         end = fall.end()
-        rate, over_rate = _over_rate(exponent)
         if end is None:
             continue
+        rate, over_rate = _over_rate(exponent)
         for slanted in (True, False) if may_slant else (False,):
             sides = [_Side(exact, order - slanted, sign) for sign in (-1, 1)]
             factors = (

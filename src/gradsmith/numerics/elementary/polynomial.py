@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from gradsmith.numerics.builder import Operand, Value, fma
 
+_LONG = 7  # coefficients
+
 
 @dataclass(frozen=True, slots=True)
 class Fit:
@@ -48,6 +50,3 @@ def by_squares(x: Value, coefficients: Sequence[Operand]) -> Value:
         return horner(x, coefficients)
     square = x * x
     return fma(x, horner(square, coefficients[1::2]), horner(square, coefficients[::2]))
-
-
-_LONG = 7
